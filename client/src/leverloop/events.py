@@ -1,0 +1,284 @@
+"""Events in: what a PM or a DM logs, and the one door through which they are read (spec section 4).
+
+Structs are tolerant readers: unknown fields are ignored, new fields have defaults. `parse_action` and
+`parse_trade` refuse everything else at the edge, with the field and the value, so that nothing behind
+them has to check again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Iterator
+from typing import Annotated, Any, Final, Literal, TypeVar
+
+import msgspec
+
+from leverloop.errors import BadInput
+from leverloop.patterns import ActionCategory, Module, action_category, canonical_pattern_key
+from leverloop.scope import DEFAULT_SCHEMA, ScopeSchema
+
+__all__ = [
+    "MAX_EVENT_BYTES",
+    "ActionLogged",
+    "Controls",
+    "Counterfactual",
+    "Decision",
+    "DecisionOverride",
+    "Regime",
+    "TradeClosed",
+    "content_hash",
+    "encode",
+    "parse_action",
+    "parse_trade",
+]
+
+MAX_EVENT_BYTES: Final = 64 * 1024
+_EARLIEST_MS: Final = 1_230_768_000_000  # 2009-01-01: before the first block there was nothing to trade
+_AHEAD_MS: Final = 86_400_000  # a producer's clock may be wrong by hours, not by more than a day
+_UNIT_SIGNALS: Final = ("TS", "OX", "DX", "EDX")
+
+AtMs = Annotated[int, msgspec.Meta(ge=_EARLIEST_MS, description="milliseconds since the epoch, UTC")]
+Id = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
+Unit = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
+Fraction = Annotated[float, msgspec.Meta(ge=0.0)]
+Count = Annotated[int, msgspec.Meta(ge=0)]
+Event = TypeVar("Event")
+
+
+class Controls(msgspec.Struct, frozen=True, kw_only=True):
+    """Signals seen and knobs used at an action; TS, OX, DX and EDX lie in [0, 1]."""
+
+    signals: dict[str, float] = {}
+    applied_knobs: dict[str, float | dict[str, float]] = {}
+
+
+class Regime(msgspec.Struct, frozen=True, kw_only=True):
+    """Scores of the regime at an action, as the trader computed them."""
+
+    macro_score: float | None = None
+    meso_score: float | None = None
+    micro_score: float | None = None
+    leader_slope: float | None = None
+    leader_confidence: float | None = None
+
+
+class DecisionOverride(msgspec.Struct, frozen=True, kw_only=True):
+    """One override that had a part in a decision, with its blended weight (0: matched, cut off)."""
+
+    id: Id
+    weight: Fraction
+    levers: dict[str, float] = {}
+
+
+class Decision(msgspec.Struct, frozen=True, kw_only=True):
+    """What the client decided for an action: it goes into the ActionLogged (spec section 12)."""
+
+    reason: str
+    arm: Literal["treated", "holdout", "none"]
+    propensity: Unit
+    """Probability with which the trade was in this arm."""
+    snapshot_version: Count | None = None
+    overrides: tuple[DecisionOverride, ...] = ()
+    before: dict[str, float] = {}
+    after: dict[str, float] = {}
+
+
+class ActionLogged(msgspec.Struct, frozen=True, kw_only=True):
+    """One action of a trade: the pattern it acted on, the scope it acted in, the controls it used."""
+
+    schema_version: Literal[1] = 1
+    action_id: Id
+    trade_id: Id
+    module: Module
+    pattern_key: str
+    action_type: str
+    action_category: ActionCategory | None = None
+    event_at_ms: AtMs
+    recorded_at_ms: AtMs | None = None
+    scope: dict[str, Any]
+    controls: Controls = Controls()
+    size_frac: Unit | None = None
+    a_value: Unit | None = None
+    e_value: Unit | None = None
+    regime: Regime | None = None
+    decision: Decision | None = None
+
+    @property
+    def category(self) -> ActionCategory:
+        """Category by the mapping of spec section 2."""
+        return self.action_category or action_category(self.action_type, self.module)
+
+
+class Counterfactual(msgspec.Struct, frozen=True, kw_only=True):
+    """What other choices would have earned; `deltas`: {lever: {value: rr under it less the rr it had}}."""
+
+    missed_entry_rr: float | None = None
+    best_entry_bars: float | None = None
+    missed_exit_rr: float | None = None
+    best_exit_bars: float | None = None
+    deltas: dict[str, dict[str, float]] = {}
+
+
+class TradeClosed(msgspec.Struct, frozen=True, kw_only=True):
+    """A closed trade and its result; a later revision replaces an earlier one, a void takes it back."""
+
+    schema_version: Literal[1] = 1
+    trade_id: Id
+    module: Module
+    symbol: Id
+    opened_at_ms: AtMs
+    event_at_ms: AtMs
+    recorded_at_ms: AtMs | None = None
+    rr: float | None
+    return_frac: float
+    max_drawdown_frac: Fraction
+    max_gain_frac: Fraction
+    payback_ms: Count | None = None
+    exit_reason: str | None = None
+    counterfactual: Counterfactual | None = None
+    pnl_usd: float | None = None
+    revision: Count = 0
+    void: bool = False
+
+    @property
+    def rr_capped(self) -> bool:
+        """Whether rr is the cap: a gain without any drawdown has no finite R multiple (spec section 5)."""
+        return self.rr is None
+
+
+_ACTIONS: Final = msgspec.json.Decoder(ActionLogged)
+_TRADES: Final = msgspec.json.Decoder(TradeClosed)
+_ENCODER: Final = msgspec.json.Encoder(order="deterministic")
+
+
+def encode(event: ActionLogged | TradeClosed) -> bytes:
+    """JSON of an event, as it goes on its topic.
+
+    Examples
+    --------
+    >>> trade = TradeClosed(trade_id="t1", module="pm", symbol="X", opened_at_ms=1_700_000_000_000,
+    ...     event_at_ms=1_700_000_060_000, rr=1.5, return_frac=0.03, max_drawdown_frac=0.02, max_gain_frac=0.03)
+    >>> parse_trade(encode(trade), received_at_ms=1_700_000_060_000) == trade
+    True
+    """
+    return _ENCODER.encode(event)
+
+
+def content_hash(event: ActionLogged | TradeClosed) -> bytes:
+    """16-byte hash of an event's content; when we recorded it is no part of that (spec section 4)."""
+    content = msgspec.structs.replace(event, recorded_at_ms=None)
+    return hashlib.blake2b(_ENCODER.encode(content), digest_size=16).digest()
+
+
+def parse_action(raw: bytes, *, received_at_ms: int, schema: ScopeSchema = DEFAULT_SCHEMA) -> ActionLogged:
+    """Return an action as logged, normalised: canonical key, its category, scope with known dimensions only.
+
+    Parameters
+    ----------
+    raw
+        Record value, JSON.
+    received_at_ms
+        When the record reached the topic: an event more than a day later is absurd.
+    schema
+        Scope schema.
+
+    Raises
+    ------
+    BadInput
+        With the field and the value, for every breach of spec section 4.
+
+    Examples
+    --------
+    >>> parse_action(b'{"action_id": "a1"}', received_at_ms=0)
+    Traceback (most recent call last):
+    leverloop.errors.BadInput: trade_id: expected a value, the field is missing
+    """
+    action = _decode(_ACTIONS, raw)
+    _check_time("event_at_ms", action.event_at_ms, received_at_ms)
+    category = action_category(action.action_type, action.module)
+    if action.action_category not in (None, category):
+        raise BadInput("action_category", f"{category} for action_type {action.action_type}", action.action_category)
+    for name in _UNIT_SIGNALS:
+        value = action.controls.signals.get(name, 0.0)
+        if not 0.0 <= value <= 1.0:
+            raise BadInput(f"controls.signals.{name}", "a number in [0, 1]", value)
+    scope, _ = schema.normalise(action.scope, action.module)
+    return msgspec.structs.replace(
+        action,
+        pattern_key=canonical_pattern_key(action.pattern_key, action.module),
+        action_category=category,
+        scope=scope,
+    )
+
+
+def parse_trade(raw: bytes, *, received_at_ms: int) -> TradeClosed:
+    """Return a closed trade; raise BadInput with the field and the value for every breach of spec section 4."""
+    trade = _decode(_TRADES, raw)
+    _check_time("event_at_ms", trade.event_at_ms, received_at_ms)
+    if trade.opened_at_ms > trade.event_at_ms:
+        raise BadInput("opened_at_ms", f"a time not after event_at_ms {trade.event_at_ms}", trade.opened_at_ms)
+    if trade.rr is None and not trade.void and not (trade.return_frac > 0 and trade.max_drawdown_frac == 0):
+        raise BadInput("rr", "a number; null only where return_frac > 0 and max_drawdown_frac = 0", None)
+    return trade
+
+
+def _decode(decoder: msgspec.json.Decoder[Event], raw: bytes) -> Event:
+    if len(raw) > MAX_EVENT_BYTES:
+        raise BadInput("$", f"at most {MAX_EVENT_BYTES} bytes", f"{len(raw)} bytes")
+    try:
+        return decoder.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise _diagnosis(raw, error) from error
+
+
+def _diagnosis(raw: bytes, error: Exception) -> BadInput:
+    """Name the field and the value of a record that did not decode: slow, and only for bad records."""
+    try:
+        document = json.loads(raw)  # accepts NaN and Infinity, so that their field can be named
+    except (ValueError, RecursionError):
+        return BadInput("$", "a JSON object", raw[:64])
+    try:
+        _check_finite(document)
+    except BadInput as not_finite:
+        return not_finite
+    what, _, where = str(error).partition(" - at `")
+    path = where.rstrip("`").removeprefix("$").removeprefix(".")
+    if what.startswith("Object missing required field `"):
+        name = what.split("`")[1]
+        return BadInput(f"{path}.{name}".lstrip("."), "a value, the field is missing")
+    expected = (
+        "a value of the contract" if what.startswith("Invalid") else what.removeprefix("Expected ").replace("`", "")
+    )
+    return BadInput(path or "$", expected, _at(document, path))
+
+
+def _at(document: Any, path: str) -> Any:
+    for name in filter(None, path.split(".")):
+        if not isinstance(document, dict) or name not in document:
+            return ...
+        document = document[name]
+    return document
+
+
+def _check_time(field: str, at_ms: int, received_at_ms: int) -> None:
+    if at_ms > received_at_ms + _AHEAD_MS:
+        raise BadInput(field, f"at most a day after it reached the topic at {received_at_ms}", at_ms)
+
+
+def _check_finite(document: Any) -> None:
+    for path, value in _numbers(document, ""):
+        if not math.isfinite(value):
+            raise BadInput(path or "$", "a finite number", value)
+
+
+def _numbers(node: Any, path: str) -> Iterator[tuple[str, float]]:
+    if isinstance(node, dict):
+        for name, value in node.items():
+            yield from _numbers(value, f"{path}.{name}" if path else str(name))
+    elif isinstance(node, list | tuple):
+        for i, value in enumerate(node):
+            yield from _numbers(value, f"{path}[{i}]")
+    elif isinstance(node, float):
+        yield path, node
