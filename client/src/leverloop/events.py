@@ -8,13 +8,12 @@ them has to check again.
 from __future__ import annotations
 
 import hashlib
-import json
 import math
-from collections.abc import Iterator
 from typing import Annotated, Any, Final, Literal, TypeVar
 
 import msgspec
 
+from leverloop.diagnosis import check_finite, diagnose
 from leverloop.errors import BadInput
 from leverloop.patterns import ActionCategory, Module, action_category, canonical_pattern_key
 from leverloop.scope import DEFAULT_SCHEMA, ScopeSchema
@@ -37,13 +36,15 @@ __all__ = [
 MAX_EVENT_BYTES: Final = 64 * 1024
 _EARLIEST_MS: Final = 1_230_768_000_000  # 2009-01-01: before the first block there was nothing to trade
 _AHEAD_MS: Final = 86_400_000  # a producer's clock may be wrong by hours, not by more than a day
+_LARGEST_INT: Final = 2**53 - 1  # what JSON readers of every language keep exactly, and int64 sums do not overflow on
 _UNIT_SIGNALS: Final = ("TS", "OX", "DX", "EDX")
 
-AtMs = Annotated[int, msgspec.Meta(ge=_EARLIEST_MS, description="milliseconds since the epoch, UTC")]
-Id = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
+AtMs = Annotated[int, msgspec.Meta(ge=_EARLIEST_MS, le=_LARGEST_INT, description="milliseconds since the epoch, UTC")]
+Id = Annotated[str, msgspec.Meta(min_length=1, max_length=256, pattern=r"^[^\x00-\x1f\x7f]*\Z")]
+OverrideId = Annotated[str, msgspec.Meta(min_length=1, max_length=1024)]  # holds a pattern key
 Unit = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
 Fraction = Annotated[float, msgspec.Meta(ge=0.0)]
-Count = Annotated[int, msgspec.Meta(ge=0)]
+Count = Annotated[int, msgspec.Meta(ge=0, le=_LARGEST_INT)]
 Event = TypeVar("Event")
 
 
@@ -65,9 +66,9 @@ class Regime(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DecisionOverride(msgspec.Struct, frozen=True, kw_only=True):
-    """One override that had a part in a decision, with its blended weight (0: matched, cut off)."""
+    """One override that matched: its weight in the blend (0: matched, cut off) and the levers it contributed."""
 
-    id: Id
+    id: OverrideId
     weight: Fraction
     levers: dict[str, float] = {}
 
@@ -156,6 +157,12 @@ _ENCODER: Final = msgspec.json.Encoder(order="deterministic")
 def encode(event: ActionLogged | TradeClosed) -> bytes:
     """JSON of an event, as it goes on its topic.
 
+    Raises
+    ------
+    BadInput
+        For what no reader would take back as it was: JSON has no NaN, and a struct can be made with a
+        value that its own type forbids.
+
     Examples
     --------
     >>> trade = TradeClosed(trade_id="t1", module="pm", symbol="X", opened_at_ms=1_700_000_000_000,
@@ -163,7 +170,16 @@ def encode(event: ActionLogged | TradeClosed) -> bytes:
     >>> parse_trade(encode(trade), received_at_ms=1_700_000_060_000) == trade
     True
     """
-    return _ENCODER.encode(event)
+    try:
+        raw = _ENCODER.encode(event)
+    except UnicodeEncodeError as error:
+        raise BadInput("$", "text that UTF-8 can write", error.object) from error
+    read: ActionLogged | TradeClosed = (
+        _decode(_ACTIONS, raw) if isinstance(event, ActionLogged) else _decode(_TRADES, raw)
+    )
+    if read != event:
+        check_finite(msgspec.to_builtins(event))  # NaN went out as null
+    return raw
 
 
 def content_hash(event: ActionLogged | TradeClosed) -> bytes:
@@ -219,6 +235,7 @@ def parse_trade(raw: bytes, *, received_at_ms: int) -> TradeClosed:
     _check_time("event_at_ms", trade.event_at_ms, received_at_ms)
     if trade.opened_at_ms > trade.event_at_ms:
         raise BadInput("opened_at_ms", f"a time not after event_at_ms {trade.event_at_ms}", trade.opened_at_ms)
+    _check_deltas(trade.counterfactual)
     if trade.rr is None and not trade.void and not (trade.return_frac > 0 and trade.max_drawdown_frac == 0):
         raise BadInput("rr", "a number; null only where return_frac > 0 and max_drawdown_frac = 0", None)
     return trade
@@ -229,56 +246,22 @@ def _decode(decoder: msgspec.json.Decoder[Event], raw: bytes) -> Event:
         raise BadInput("$", f"at most {MAX_EVENT_BYTES} bytes", f"{len(raw)} bytes")
     try:
         return decoder.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise _diagnosis(raw, error) from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise diagnose(raw, error) from error
 
 
-def _diagnosis(raw: bytes, error: Exception) -> BadInput:
-    """Name the field and the value of a record that did not decode: slow, and only for bad records."""
-    try:
-        document = json.loads(raw)  # accepts NaN and Infinity, so that their field can be named
-    except (ValueError, RecursionError):
-        return BadInput("$", "a JSON object", raw[:64])
-    try:
-        _check_finite(document)
-    except BadInput as not_finite:
-        return not_finite
-    what, _, where = str(error).partition(" - at `")
-    path = where.rstrip("`").removeprefix("$").removeprefix(".")
-    if what.startswith("Object missing required field `"):
-        name = what.split("`")[1]
-        return BadInput(f"{path}.{name}".lstrip("."), "a value, the field is missing")
-    expected = (
-        "a value of the contract" if what.startswith("Invalid") else what.removeprefix("Expected ").replace("`", "")
-    )
-    return BadInput(path or "$", expected, _at(document, path))
-
-
-def _at(document: Any, path: str) -> Any:
-    for name in filter(None, path.split(".")):
-        if not isinstance(document, dict) or name not in document:
-            return ...
-        document = document[name]
-    return document
+def _check_deltas(counterfactual: Counterfactual | None) -> None:
+    """Knob values are numbers, although JSON has them as names."""
+    for lever, deltas in counterfactual.deltas.items() if counterfactual else ():
+        for value in deltas:
+            try:
+                number = float(value)
+            except ValueError:
+                number = math.nan
+            if not math.isfinite(number):
+                raise BadInput(f"counterfactual.deltas.{lever}", "a finite number as knob value", value)
 
 
 def _check_time(field: str, at_ms: int, received_at_ms: int) -> None:
     if at_ms > received_at_ms + _AHEAD_MS:
         raise BadInput(field, f"at most a day after it reached the topic at {received_at_ms}", at_ms)
-
-
-def _check_finite(document: Any) -> None:
-    for path, value in _numbers(document, ""):
-        if not math.isfinite(value):
-            raise BadInput(path or "$", "a finite number", value)
-
-
-def _numbers(node: Any, path: str) -> Iterator[tuple[str, float]]:
-    if isinstance(node, dict):
-        for name, value in node.items():
-            yield from _numbers(value, f"{path}.{name}" if path else str(name))
-    elif isinstance(node, list | tuple):
-        for i, value in enumerate(node):
-            yield from _numbers(value, f"{path}[{i}]")
-    elif isinstance(node, float):
-        yield path, node

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -19,6 +20,7 @@ Scope = dict[str, ScopeValue]
 
 _FREE_TEXT_CHARS: Final = 64
 _MISSING: Final = frozenset({"", "Unknown", "unknown"})
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")  # Postgres takes no NUL, logs and URLs none of them
 _FIRST_USER_BIT: Final = 18
 _LAST_BIT: Final = 30
 
@@ -44,9 +46,9 @@ class Dimension(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         if not isinstance(value, str):
             raise BadInput(field, "a string", value)
         if self.values is None:
-            if len(value) <= _FREE_TEXT_CHARS:
+            if len(value) <= _FREE_TEXT_CHARS and not _CONTROL.search(value):
                 return value
-            raise BadInput(field, f"at most {_FREE_TEXT_CHARS} characters", value)
+            raise BadInput(field, f"at most {_FREE_TEXT_CHARS} characters, none of them a control character", value)
         if value in self.values:
             return value
         raise BadInput(field, f"one of {', '.join(self.values)}", value)
@@ -122,7 +124,7 @@ class ScopeSchema(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
             dimension = self.dimension(name)
             if dimension is None or name not in counted:
                 ignored.append(name)
-            elif value is not None and value not in _MISSING:
+            elif value is not None and not (isinstance(value, str) and value in _MISSING):
                 kept.append((dimension.bit, name, dimension.check(value)))
         return {name: value for _, name, value in sorted(kept)}, tuple(sorted(ignored))
 

@@ -8,9 +8,10 @@ from typing import Annotated, Final, Literal
 
 import msgspec
 
+from leverloop.diagnosis import check_finite
 from leverloop.errors import BadInput
 from leverloop.levers import CAPITAL_LEVERS, EXECUTION_LEVERS, LEVERS
-from leverloop.patterns import ActionCategory, Module
+from leverloop.patterns import ActionCategory, Module, canonical_pattern_key
 from leverloop.scope import ScopeValue, scope_hash
 
 __all__ = [
@@ -29,8 +30,9 @@ __all__ = [
 ]
 
 OverrideType = Literal["pm_strength", "pm_tuning", "dm_alloc"]
-Count = Annotated[int, msgspec.Meta(ge=0)]
+Count = Annotated[int, msgspec.Meta(ge=0, le=2**53 - 1)]  # what JSON readers of every language keep exactly
 NonNegative = Annotated[float, msgspec.Meta(ge=0.0)]
+Positive = Annotated[float, msgspec.Meta(gt=0.0)]
 Unit = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
 
 _LEVERS_OF_TYPE: Final[dict[OverrideType, frozenset[str]]] = {
@@ -46,7 +48,7 @@ class OverrideStats(msgspec.Struct, frozen=True, kw_only=True):
     edge_raw: float
     n: Count
     variance: NonNegative
-    half_life_days: NonNegative
+    half_life_days: Positive
     updated_at_ms: Count
 
 
@@ -55,7 +57,7 @@ class LessonRef(msgspec.Struct, frozen=True, kw_only=True):
 
     id: str
     strength: Unit
-    decay_halflife_hours: NonNegative
+    decay_halflife_hours: Positive
     factor_id: str | None = None
     enabled: bool = True
     created_at_ms: Count
@@ -75,13 +77,21 @@ class Override(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Flags(msgspec.Struct, frozen=True, kw_only=True):
-    """Switches of a module's overrides; an empty list means all, a list that is not leaves out what lacks it."""
+    """Switches of a module's overrides, for all levers and for each kind; a lever needs both.
+
+    Regimes are macro phases. An empty list means all; a list that is not leaves out a scope without that
+    dimension.
+    """
 
     learning_overrides_enabled: bool = True
     learning_overrides_enabled_regimes: tuple[str, ...] = ()
     learning_overrides_enabled_buckets: tuple[str, ...] = ()
     capital_levers_enabled: bool = True
+    capital_levers_enabled_regimes: tuple[str, ...] = ()
+    capital_levers_enabled_buckets: tuple[str, ...] = ()
     execution_levers_enabled: bool = True
+    execution_levers_enabled_regimes: tuple[str, ...] = ()
+    execution_levers_enabled_buckets: tuple[str, ...] = ()
 
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
@@ -144,8 +154,17 @@ def content_hash(snapshot: Snapshot) -> str:
 
 
 def sealed(snapshot: Snapshot) -> Snapshot:
-    """Return the snapshot with its content hash filled in."""
-    return msgspec.structs.replace(snapshot, content_hash=content_hash(snapshot))
+    """Return the snapshot as its readers will see it, with its content hash filled in.
+
+    Goes through JSON and back: a lever of ``1`` is read as ``1.0``, which has another hash.
+
+    Raises
+    ------
+    BadInput
+        For a snapshot that does not survive the way, such as one with NaN in it.
+    """
+    read = _decoded(encode_snapshot(snapshot))
+    return msgspec.structs.replace(read, content_hash=content_hash(read))
 
 
 def encode_snapshot(snapshot: Snapshot) -> bytes:
@@ -155,37 +174,53 @@ def encode_snapshot(snapshot: Snapshot) -> bytes:
 
 def decode_snapshot(raw: bytes) -> Snapshot:
     """Return a validated snapshot; BadInput says why there is none to be had from these bytes."""
-    try:
-        snapshot = _DECODER.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise BadInput("snapshot", f"a snapshot of schema version 1 ({error})") from error
+    snapshot = _decoded(raw)
     validate(snapshot)
     return snapshot
+
+
+def _decoded(raw: bytes) -> Snapshot:
+    try:
+        return _DECODER.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise BadInput("snapshot", f"a snapshot of schema version 1 ({error})") from error
 
 
 def validate(snapshot: Snapshot) -> None:
     """Refuse a snapshot that must never be applied: BadInput names the override and the lever.
 
-    Checks bounds and finiteness of every lever, levers against type and category, duplicate keys, the
-    module of every override, and the content hash.
+    Checks bounds and finiteness of every lever, levers against type and category, types against the list
+    they stand in, duplicate keys, the module of every override, its numbers, and the content hash.
 
     Notes
     -----
     Source: spec sections 8 and 11.
     """
     seen: set[str] = set()
-    for override in snapshot.overrides():
+    for listed, override in _listed(snapshot):
         key = override_id(override)
+        if override.type != listed:
+            raise BadInput(key, f"the list of {override.type}", f"that of {listed}")
         if key in seen:
             raise BadInput(key, "each override once", "a duplicate key")
         seen.add(key)
-        if not override.pattern_key.startswith(f"{snapshot.module}."):
-            raise BadInput(key, f"a pattern of module {snapshot.module}", override.pattern_key)
+        if canonical_pattern_key(override.pattern_key, snapshot.module) != override.pattern_key:
+            raise BadInput(key, f"a canonical pattern key of module {snapshot.module}", override.pattern_key)
         if not override.scope:
             raise BadInput(key, "a scope with at least one dimension", override.scope)
         _validate_levers(key, override)
+        check_finite({key: msgspec.to_builtins((override.stats, override.lesson))})
     if snapshot.content_hash != content_hash(snapshot):
         raise BadInput("content_hash", content_hash(snapshot), snapshot.content_hash)
+
+
+def _listed(snapshot: Snapshot) -> Iterator[tuple[OverrideType, Override]]:
+    for override in snapshot.pattern_strength_overrides:
+        yield "pm_strength", override
+    for override in snapshot.pattern_overrides:
+        yield "pm_tuning", override
+    for override in snapshot.alloc_overrides:
+        yield "dm_alloc", override
 
 
 def _validate_levers(key: str, override: Override) -> None:
