@@ -1,0 +1,159 @@
+"""The lesson book: where the findings of all partitions become one decision per epoch (spec sections 7, 10).
+
+Greedy by design: at most one new lesson a module and epoch, the simplest and then the most significant
+of all that pass. The next epoch tests everything again beside it, so that what merely mirrors it, in
+another group or a larger scope, no longer passes.
+
+What is paid for here: the search, over all subsets of all groups, evenly over the numbers of dimensions.
+What is not: looking again every epoch. `docs/lessons.md` says what that means.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import msgspec
+
+from learning.baseline import GroupBaseline
+from learning.findings import AcceptedLesson, Candidate, Decided, Findings, GroupTest
+from learning.lessons import Lesson, LessonEvent, born, lesson_id, reviewed
+from learning.levers import stepped
+from learning.parameters import Parameters
+from leverloop.errors import InvariantBroken
+from leverloop.patterns import MODULES, Module
+from leverloop.snapshot import OverrideType
+
+__all__ = ["Book", "close_epoch", "decision", "opened"]
+
+
+class Book(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything the book stage remembers; a function of the findings of all epochs so far."""
+
+    epoch_at_ms: int
+    version: int = 0
+    """Number of epochs closed: the version of the snapshots."""
+    lessons_version: int = 0
+    lessons: dict[str, Lesson] = {}
+    tests: dict[str, GroupTest] = {}
+    baselines: tuple[GroupBaseline, ...] = ()
+    days: tuple[tuple[int, int, int], ...] = ()
+    events: tuple[LessonEvent, ...] = ()
+    """Changes of state at this epoch."""
+    outcomes: int = 0
+    trades: int = 0
+
+
+def opened(proposals: Iterable[Findings], parameters: Parameters) -> Book:
+    """Return the empty book whose next epoch is the earliest that any partition proposes."""
+    return Book(epoch_at_ms=min(p.first_epoch_at_ms for p in proposals) - parameters.epoch_ms)
+
+
+def close_epoch(book: Book, findings: Sequence[Findings], parameters: Parameters) -> Book:
+    """Book after the next epoch, given the findings of every partition for it.
+
+    Raises
+    ------
+    InvariantBroken
+        If the findings are not of the epoch that follows.
+
+    Notes
+    -----
+    Source: spec sections 7, 8 and 10. The order of the findings does not matter.
+    """
+    epoch_at_ms = book.epoch_at_ms + parameters.epoch_ms
+    if {f.epoch_at_ms for f in findings} != {epoch_at_ms}:
+        raise InvariantBroken(f"findings of {sorted({f.epoch_at_ms for f in findings})} for epoch {epoch_at_ms}")
+    fresh = {test.group: test for f in findings for test in f.tests}
+    tests = book.tests | {
+        group: msgspec.structs.replace(test, lessons_version=book.lessons_version) for group, test in fresh.items()
+    }
+    evidence = {name: found for f in findings for name, found in f.evidence.items()}
+    lessons: dict[str, Lesson] = {}
+    events: list[LessonEvent] = []
+    for name in sorted(book.lessons):
+        lesson = book.lessons[name]
+        event = None
+        if lesson.state != "retired" and name in evidence:
+            lesson, event = reviewed(lesson, evidence[name], parameters)
+        lessons[name] = lesson
+        events.extend([event] if event else [])
+    for module in MODULES:
+        found = _best(module, book, tests.values(), lessons, parameters)
+        if found is not None:
+            lesson, event = found
+            lessons[lesson.id] = lesson
+            events.append(event)
+    lessons = {
+        name: lesson if lesson.state == "retired" else stepped(lesson, parameters) for name, lesson in lessons.items()
+    }
+    days = _merged_days(findings)
+    return Book(
+        epoch_at_ms=epoch_at_ms,
+        version=book.version + 1,
+        lessons_version=book.lessons_version + bool(events),
+        lessons=lessons,
+        tests=tests,
+        baselines=tuple(sorted((b for f in findings for b in f.baselines), key=lambda b: b.group)),
+        days=days,
+        events=tuple(events),
+        outcomes=sum(f.outcomes for f in findings),
+        trades=sum(n for _, n, _ in days),
+    )
+
+
+def decision(book: Book) -> Decided:
+    """Return what every partition has to know of the book before it mines the next epoch."""
+    live = [lesson for lesson in book.lessons.values() if lesson.state in ("active", "dormant")]
+    return Decided(
+        epoch_at_ms=book.epoch_at_ms,
+        lessons_version=book.lessons_version,
+        lessons=tuple(
+            AcceptedLesson(id=lesson.id, group=lesson.group, scope=lesson.scope, effect_rr=lesson.evidence.effect_rr)
+            for lesson in live
+        ),
+        baselines=book.baselines,
+        days=book.days,
+        tested={group: (test.trades, test.lessons_version) for group, test in sorted(book.tests.items())},
+    )
+
+
+def _best(
+    module: Module,
+    book: Book,
+    tests: Iterable[GroupTest],
+    lessons: Mapping[str, Lesson],
+    parameters: Parameters,
+) -> tuple[Lesson, LessonEvent] | None:
+    """Return the simplest, then most significant candidate that passes; only tests beside today's lessons count."""
+    current = [t for t in tests if t.group.startswith(f"{module}.") and t.lessons_version == book.lessons_version]
+    limit = parameters.lesson_max_dims
+    looked_at = [sum(test.tested_by_dims[k] for test in current) for k in range(limit)]
+    passing: list[tuple[int, float, str, Candidate]] = []
+    for test in current:
+        for candidate in test.candidates:
+            k = len(candidate.scope)
+            found = candidate.evidence
+            known = lessons.get(lesson_id(_lesson_type(module), test.group, candidate.scope))
+            if (
+                found.p_value * looked_at[k - 1] * limit <= parameters.alpha
+                and abs(found.shrunk_rr) >= parameters.effect_min_rr
+                and (known is None or known.state == "retired")
+            ):
+                passing.append((k, found.p_value, test.group, candidate))
+    if not passing:
+        return None
+    _, _, group, candidate = min(passing, key=lambda entry: entry[:3])
+    return born(_lesson_type(module), module, group, candidate.scope, candidate.evidence)
+
+
+def _lesson_type(module: Module) -> OverrideType:
+    return "pm_strength" if module == "pm" else "dm_alloc"
+
+
+def _merged_days(findings: Iterable[Findings]) -> tuple[tuple[int, int, int], ...]:
+    sums: dict[int, tuple[int, int]] = {}
+    for found in findings:
+        for day, n, rr_q in found.days:
+            known = sums.get(day, (0, 0))
+            sums[day] = (known[0] + n, known[1] + rr_q)
+    return tuple((day, *sums[day]) for day in sorted(sums))  # type: ignore[misc]

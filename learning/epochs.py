@@ -1,0 +1,69 @@
+"""Epochs: event time cut into equal steps, and when a step is over (spec section 10).
+
+An epoch is named by its end, a multiple of `epoch_ms`. An input partition has passed an epoch when an
+event at its end plus the slack was seen there; an epoch is over when every input has passed it, or
+when a marker for it stands in the control topic.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from learning.parameters import Parameters
+
+__all__ = ["CONTROL", "epoch_of", "newest_closed", "passed_epoch"]
+
+CONTROL: Final = "control"
+"""Name under which markers of the control topic count: they close an epoch for every input."""
+
+
+def epoch_of(at_ms: int, parameters: Parameters) -> int:
+    """End of the epoch that an event belongs to: a time on the border belongs to the epoch it ends.
+
+    Examples
+    --------
+    >>> hour = 3_600_000
+    >>> [epoch_of(at * hour, Parameters()) // hour for at in (1, 6, 7)]
+    [6, 6, 12]
+    """
+    return -(-at_ms // parameters.epoch_ms) * parameters.epoch_ms
+
+
+def passed_epoch(seen_at_ms: int, parameters: Parameters) -> int:
+    """Newest epoch that an input has passed whose latest event happened at `seen_at_ms`.
+
+    Examples
+    --------
+    >>> minute = 60_000
+    >>> [passed_epoch(at * minute, Parameters()) // (60 * minute) for at in (369, 370, 725, 730)]
+    [0, 6, 6, 12]
+    """
+    return (seen_at_ms - parameters.epoch_slack_ms) // parameters.epoch_ms * parameters.epoch_ms
+
+
+def newest_closed(passed: Mapping[str, int], inputs: Iterable[str]) -> int | None:
+    """Newest epoch that is over, given what each input has passed; None before every input was seen.
+
+    Parameters
+    ----------
+    passed
+        ``topic/partition`` (or `CONTROL`) -> newest epoch it has passed.
+    inputs
+        All inputs that have to pass.
+
+    Examples
+    --------
+    >>> newest_closed({"a/0": 12, "a/1": 6}, ["a/0", "a/1"])
+    6
+    >>> newest_closed({"a/0": 12, "control": 12}, ["a/0", "a/1"])
+    12
+    """
+    marker = passed.get(CONTROL)
+    slowest = [passed.get(name) for name in inputs]
+    if None in slowest:
+        return marker
+    both = [epoch for epoch in slowest if epoch is not None]
+    if marker is not None:
+        return max(min(both), marker)
+    return min(both)

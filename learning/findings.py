@@ -1,0 +1,68 @@
+"""What partitions and the book tell each other at an epoch."""
+
+from __future__ import annotations
+
+import msgspec
+
+from learning.baseline import GroupBaseline
+from learning.lessons import Evidence
+from leverloop.scope import ScopeValue
+
+__all__ = ["AcceptedLesson", "Candidate", "DaySums", "Decided", "Findings", "GroupTest"]
+
+DaySums = tuple[tuple[int, int, int], ...]
+"""((UTC day, distinct trades, sum of rr in 1e-5 R), ...), each trade once over all groups."""
+
+
+class AcceptedLesson(msgspec.Struct, frozen=True, kw_only=True):
+    """A lesson as every partition has to know it: what it pins and what it is worth."""
+
+    id: str
+    group: str
+    scope: dict[str, ScopeValue]
+    effect_rr: float
+
+
+class Candidate(msgspec.Struct, frozen=True, kw_only=True):
+    """The most significant subset of a group at one number of dimensions."""
+
+    scope: dict[str, ScopeValue]
+    evidence: Evidence
+
+
+class GroupTest(msgspec.Struct, frozen=True, kw_only=True):
+    """Last test of a group, kept by the book until the group has grown or the lessons have changed."""
+
+    group: str
+    trades: int
+    lessons_version: int
+    tested_by_dims: tuple[int, ...]
+    """Subsets looked at with 1, 2, ... dimensions."""
+    candidates: tuple[Candidate, ...]
+
+
+class Decided(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="decided"):
+    """What the book decided at an epoch, told to every partition. Epoch 0 opens the first one."""
+
+    epoch_at_ms: int
+    lessons_version: int = 0
+    lessons: tuple[AcceptedLesson, ...] = ()
+    baselines: tuple[GroupBaseline, ...] = ()
+    days: DaySums = ()
+    tested: dict[str, tuple[int, int]] = {}
+    """Group -> (trades, lessons_version) at its last test."""
+
+
+class Findings(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="findings"):
+    """A partition's part of an epoch; epoch 0 proposes the first epoch in `first_epoch_at_ms`."""
+
+    partition: int
+    epoch_at_ms: int
+    first_epoch_at_ms: int = 0
+    outcomes: int = 0
+    trades: int = 0
+    baselines: tuple[GroupBaseline, ...] = ()
+    days: DaySums = ()
+    tests: tuple[GroupTest, ...] = ()
+    evidence: dict[str, Evidence] = {}
+    """Lesson id -> what is known of it now."""

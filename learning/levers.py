@@ -1,0 +1,74 @@
+"""Levers of a lesson: where its evidence points, and the step that is taken toward it (spec section 8)."""
+
+from __future__ import annotations
+
+import math
+
+import msgspec
+from scipy import stats
+
+from learning.lessons import Evidence, Lesson
+from learning.parameters import HOUR_MS, Parameters
+from leverloop.errors import InvariantBroken
+from leverloop.levers import LEVERS, Lever, levers_of
+
+__all__ = ["confidence", "stepped", "target"]
+
+
+def confidence(evidence: Evidence) -> float:
+    """Probability that the shrunken effect has its sign, rescaled from [0.5, 1] to [0, 1].
+
+    Notes
+    -----
+    Source: spec section 8; it is the lesson's strength too.
+    """
+    if evidence.error_rr <= 0.0:
+        return 0.0
+    return float(2.0 * stats.norm.cdf(abs(evidence.shrunk_rr) / evidence.error_rr) - 1.0)
+
+
+def target(lever: Lever, edge: float, strength: float, parameters: Parameters) -> float:
+    """Value a capital lever is pulled toward.
+
+    Notes
+    -----
+    Source: spec section 8: exp(ln(max) * direction * tanh(|edge_raw| / edge_ref) * confidence).
+    The bounds are not symmetric in logarithms (ln 0.7 is farther than ln 1.3): the result is clamped.
+
+    Examples
+    --------
+    >>> size = LEVERS["size_mult"]
+    >>> target(size, 0.0, 1.0, Parameters()), round(target(size, 5.0, 1.0, Parameters()), 3)
+    (1.0, 1.3)
+    >>> round(target(LEVERS["exit_aggression_mult"], 5.0, 1.0, Parameters()), 3)  # a good edge holds longer
+    0.833
+    """
+    pull = math.copysign(math.tanh(abs(edge) / parameters.edge_ref), edge) * strength * lever.direction
+    return min(max(math.exp(math.log(lever.high) * pull), lever.low), lever.high)
+
+
+def stepped(lesson: Lesson, parameters: Parameters) -> Lesson:
+    """Lesson with its levers after one epoch: a bounded step on fresh evidence, else a drift to neutral.
+
+    Notes
+    -----
+    Source: spec section 8. Where effect_rr and delta_rr differ in sign the target is neutral.
+    """
+    seen = lesson.evidence.stats
+    fresh = lesson.state == "active" and seen.n > lesson.stepped_n
+    edge = seen.edge_raw if seen.edge_raw is not None and seen.delta_rr * lesson.direction > 0 else 0.0
+    strength = confidence(lesson.evidence) if abs(edge) >= parameters.edge_min else 0.0
+    keep = 2.0 ** (-parameters.epoch_ms / (parameters.half_life_hours * HOUR_MS))
+    result: dict[str, float] = {}
+    for lever in levers_of(lesson.action_category, "capital"):
+        at = math.log(lesson.levers.get(lever.name, 1.0))
+        if fresh:
+            gap = math.log(target(lever, edge, strength, parameters)) - at
+            at += min(max(gap, -parameters.step_ln), parameters.step_ln)
+        else:
+            at *= keep
+        value = min(max(math.exp(at), lever.low), lever.high)
+        if not LEVERS[lever.name].holds(value):
+            raise InvariantBroken(f"{lesson.id} at {lesson.evidence.epoch_at_ms}: {lever.name} would be {value}")
+        result[lever.name] = value
+    return msgspec.structs.replace(lesson, levers=result, stepped_n=seen.n)

@@ -1,0 +1,116 @@
+"""What the groups of one partition have to say at an epoch: tests of subsets, evidence for lessons.
+
+A partition sees its own groups only. What needs all of them comes from the book's last decision: the
+accepted lessons of every group (their effects are taken off each trade, so that an exit does not mirror
+its entry), the baselines, and the mean rr of each day. Tests therefore use the outcomes that the last
+decision knew of; counts and statistics use those of the epoch itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+
+from learning.baseline import Baselines, baseline_sums
+from learning.cells import RR_SCALE, GroupCells, day_of
+from learning.findings import DaySums, Decided, Findings, GroupTest
+from learning.lessons import Evidence
+from learning.parameters import Parameters
+from learning.search import GroupSearch
+from learning.statistics import group_view
+from leverloop.scope import ScopeSchema
+
+__all__ = ["mine"]
+
+
+def mine(
+    groups: Mapping[str, GroupCells],
+    epoch_at_ms: int,
+    decided: Decided,
+    *,
+    partition: int,
+    parameters: Parameters,
+    schema: ScopeSchema,
+) -> Findings:
+    """Findings of one partition's groups at an epoch.
+
+    Parameters
+    ----------
+    groups
+        The partition's groups.
+    epoch_at_ms
+        The epoch that is over; later outcomes are left out.
+    decided
+        The decision of the epoch before.
+    partition, parameters, schema
+        Who speaks, and by which rules.
+
+    Notes
+    -----
+    Source: spec sections 6 and 7. Cost: one pass over all rows, and a test of each group that has grown
+    by 2 % or 20 trades, or of all when the lessons have changed.
+    """
+    baselines = Baselines(decided.baselines)
+    day_mean = {day: rr_q / n / RR_SCALE for day, n, rr_q in decided.days}
+    ordered = [groups[name] for name in sorted(groups)]
+    tests: list[GroupTest] = []
+    evidence: dict[str, Evidence] = {}
+    outcomes = 0
+    for cells in ordered:
+        segment = schema.modules[cells.module].segment
+        own = [lesson for lesson in decided.lessons if lesson.group == cells.group]
+        trades = _trades(cells, epoch_at_ms)
+        due = _due(trades, decided.tested.get(cells.group), decided.lessons_version, parameters)
+        if not due and not own:
+            continue
+        view = group_view(cells, epoch_at_ms, baselines, segment)
+        group = GroupSearch(cells, view, decided, day_mean, parameters)
+        if due:
+            tests.append(group.test(trades))
+        evidence |= {lesson.id: found for lesson in own if (found := group.weigh(lesson.scope, lesson)) is not None}
+    for cells in ordered:
+        outcomes += int((cells.column("counts_from_ms", np.arange(cells.n)) <= epoch_at_ms).sum())
+    days = _days(ordered, epoch_at_ms)
+    return Findings(
+        partition=partition,
+        epoch_at_ms=epoch_at_ms,
+        outcomes=outcomes,
+        trades=sum(n for _, n, _ in days),
+        baselines=tuple(baseline_sums(cells, epoch_at_ms, schema.modules[cells.module].segment) for cells in ordered),
+        days=days,
+        tests=tuple(tests),
+        evidence=evidence,
+    )
+
+
+def _trades(cells: GroupCells, epoch_at_ms: int) -> int:
+    rows = np.arange(cells.n)
+    return len(np.unique(cells.column("trade", rows)[cells.column("counts_from_ms", rows) <= epoch_at_ms]))
+
+
+def _due(trades: int, last: tuple[int, int] | None, lessons_version: int, parameters: Parameters) -> bool:
+    """Whether a group is tested: it has grown by 2 % or 20 trades, or the lessons have changed."""
+    if trades < parameters.lesson_n_min:
+        return False
+    if last is None or last[1] != lessons_version:
+        return True
+    grown = abs(trades - last[0])
+    return grown >= min(parameters.regrow_trades, max(1.0, parameters.regrow_frac * last[0]))
+
+
+def _days(groups: Iterable[GroupCells], epoch_at_ms: int) -> DaySums:
+    sums: dict[int, list[int]] = {}
+    for cells in groups:
+        rows = np.arange(cells.n)
+        rows = rows[cells.column("first_of_trade", rows) & (cells.column("counts_from_ms", rows) <= epoch_at_ms)]
+        days, inverse, n = np.unique(
+            day_of(cells.column("closed_at_ms", rows)), return_inverse=True, return_counts=True
+        )
+        rr_q = np.zeros(len(days), dtype=np.int64)
+        np.add.at(rr_q, inverse, cells.column("rr_q", rows))
+        for day, count, total in zip(days.tolist(), n.tolist(), rr_q.tolist(), strict=True):
+            known = sums.setdefault(day, [0, 0])
+            known[0] += count
+            known[1] += total
+    return tuple((day, *sums[day]) for day in sorted(sums))  # type: ignore[misc]

@@ -1,0 +1,83 @@
+"""From lessons to the snapshot that PM and DM read (spec section 11)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from learning.lessons import Lesson
+from learning.levers import confidence
+from learning.parameters import Parameters
+from leverloop.patterns import Module
+from leverloop.snapshot import LessonRef, Override, OverrideStats, Snapshot, sealed
+
+__all__ = ["override", "snapshot"]
+
+_HOURS_A_DAY = 24.0
+
+
+def override(lesson: Lesson, parameters: Parameters) -> Override:
+    """Override of a lesson, with what the client's blend weighs it by.
+
+    Notes
+    -----
+    Source: spec section 11.
+    """
+    seen = lesson.evidence.stats
+    return Override(
+        type=lesson.lesson_type,
+        pattern_key=lesson.pattern_key,
+        action_category=lesson.action_category,
+        scope=lesson.scope,
+        levers=lesson.levers,
+        stats=OverrideStats(
+            edge_raw=seen.edge_raw if seen.edge_raw is not None else 0.0,
+            n=seen.n,
+            variance=seen.variance if seen.variance is not None else 0.0,
+            half_life_days=parameters.half_life_hours / _HOURS_A_DAY,
+            updated_at_ms=seen.last_closed_at_ms,
+        ),
+        lesson=LessonRef(
+            id=lesson.id,
+            strength=confidence(lesson.evidence),
+            decay_halflife_hours=parameters.half_life_hours,
+            created_at_ms=lesson.created_at_ms,
+        ),
+    )
+
+
+def snapshot(
+    module: Module,
+    lessons: Iterable[Lesson],
+    *,
+    version: int,
+    epoch_at_ms: int,
+    config_hash: str,
+    engine_version: str,
+    parameters: Parameters,
+) -> Snapshot:
+    """Return the sealed snapshot of a module's live lessons, in the order of their ids.
+
+    When it is published and how long it holds is the publisher's to say: both are 0 here, and neither is
+    part of the content hash.
+
+    Notes
+    -----
+    Source: spec section 11.
+    """
+    live = [
+        override(lesson, parameters) for lesson in lessons if lesson.state in ("active", "dormant") and lesson.levers
+    ]
+    return sealed(
+        Snapshot(
+            module=module,
+            version=version,
+            parent_version=version - 1 if version > 1 else None,
+            epoch_at_ms=epoch_at_ms,
+            published_at_ms=0,
+            valid_until_ms=0,
+            engine_version=engine_version,
+            config_hash=config_hash,
+            pattern_strength_overrides=tuple(o for o in live if o.type == "pm_strength"),
+            alloc_overrides=tuple(o for o in live if o.type == "dm_alloc"),
+        )
+    )

@@ -1,0 +1,76 @@
+"""Every number of spec sections 5 to 10 that a user may change, with its default, as one frozen value."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from typing import Annotated, Final
+
+import msgspec
+
+from leverloop.scope import ScopeSchema
+
+__all__ = ["DAY_MS", "HOUR_MS", "Parameters", "config_hash"]
+
+HOUR_MS: Final = 3_600_000
+DAY_MS: Final = 24 * HOUR_MS
+
+PositiveInt = Annotated[int, msgspec.Meta(ge=1)]
+Positive = Annotated[float, msgspec.Meta(gt=0.0)]
+Share = Annotated[float, msgspec.Meta(gt=0.0, lt=1.0)]
+
+
+class Parameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Parameters of the core; a different value is a different configuration, with its own hash.
+
+    Examples
+    --------
+    >>> [Parameters().n_min(k) for k in (1, 2, 3, 5, 7, 10)]
+    [10, 10, 20, 30, 50, 50]
+    """
+
+    # Attribution (section 5)
+    rr_cap: Positive = 10.0
+    """rr is winsorised to [-rr_cap, rr_cap], in R."""
+    late_grace_ms: PositiveInt = 7 * DAY_MS
+    max_open_ms: PositiveInt = 90 * DAY_MS
+    closed_keep_ms: PositiveInt = 30 * DAY_MS
+    """How long after its close a trade can still be revised or voided; at least late_grace_ms."""
+    max_companions: PositiveInt = 64
+    """Companions carried by one outcome: bounds the bytes of a trade with thousands of actions."""
+
+    # Statistics (section 6): tracked when n >= n_min(k)
+    n_min_by_dims: tuple[PositiveInt, ...] = (10, 10, 20, 20, 30, 30, 50)
+    recurrence_tau_days: Positive = 30.0
+
+    # Lessons (section 7)
+    lesson_n_min: PositiveInt = 20
+    lesson_max_dims: PositiveInt = 3
+    """Largest subset that is tested; statistics go to the module's max_dims whatever this says."""
+    effect_min_rr: Positive = 0.15
+    edge_min: Annotated[float, msgspec.Meta(ge=0.0)] = 0.0
+    alpha: Share = 0.05
+    min_clusters: PositiveInt = 8
+    regrow_frac: Positive = 0.02
+    regrow_trades: PositiveInt = 20
+    insignificant_epochs: PositiveInt = 28
+    """Epochs without significance after which a lesson retires: a week at the default cadence."""
+    unseen_ms: PositiveInt = 30 * DAY_MS
+
+    # Levers (section 8)
+    edge_ref: Positive = 0.5
+    step_ln: Positive = math.log(1.02)
+    half_life_hours: Positive = 720.0
+
+    # Cadence (section 10)
+    epoch_ms: PositiveInt = 6 * HOUR_MS
+    epoch_slack_ms: PositiveInt = 10 * 60_000
+
+    def n_min(self, dims: int) -> int:
+        """Distinct trades from which a subset of so many dimensions is tracked (spec section 6)."""
+        return self.n_min_by_dims[min(dims, len(self.n_min_by_dims)) - 1]
+
+
+def config_hash(parameters: Parameters, schema: ScopeSchema) -> str:
+    """Hash of everything that decides what is learned from given events: 32 hex digits."""
+    return hashlib.blake2b(msgspec.json.encode((parameters, schema), order="sorted"), digest_size=16).hexdigest()

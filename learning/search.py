@@ -1,0 +1,154 @@
+"""Search of one group: every subset up to a size, tested beside the accepted lessons (spec section 7)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from learning.cells import RR_SCALE, GroupCells, day_of
+from learning.cube import enumerate_subsets
+from learning.evidence import Effects, effects, p_values, shrunk
+from learning.findings import AcceptedLesson, Candidate, Decided, GroupTest
+from learning.lessons import Evidence
+from learning.outcome import Outcome
+from learning.parameters import Parameters
+from learning.statistics import GroupView, subset_stats
+from leverloop.scope import Scope
+
+__all__ = ["GroupSearch", "matched_lessons"]
+
+REGIME_DIMENSIONS: Final = ("macro_phase", "meso_phase", "micro_phase", "bucket_leader")
+
+
+class GroupSearch:
+    """One group, prepared for tests: what each trade made beyond its lessons and its day."""
+
+    def __init__(
+        self,
+        cells: GroupCells,
+        view: GroupView,
+        decided: Decided,
+        day_mean: Mapping[int, float],
+        parameters: Parameters,
+    ) -> None:
+        self.cells, self.view, self.parameters = cells, view, parameters
+        # Only what the last decision knew of: the day means of anything later are not there yet.
+        known = cells.column("counts_from_ms", view.rows) <= decided.epoch_at_ms
+        self.rows = view.rows[known]
+        self.trade = view.trade[known]
+        self.codes = cells.codes(self.rows)
+        days = day_of(view.closed_at_ms[known])
+        own = [matched_lessons(outcome, decided.lessons) for outcome in cells.outcomes(self.rows)]
+        self.matched = {lesson.id: _by_trade(self.trade, own, lesson.id) for lesson in decided.lessons}
+        self.residual = view.rr_q[known] / RR_SCALE - sum(
+            lesson.effect_rr * self.matched[lesson.id] for lesson in decided.lessons
+        )
+        self.day_mean = np.array([day_mean.get(day, 0.0) for day in days.tolist()], dtype=np.float64)
+        self.day = np.unique(days, return_inverse=True)[1].astype(np.int64)
+        self.regime = [i for i, name in enumerate(cells.dimensions) if name in REGIME_DIMENSIONS]
+        self.by_time = np.lexsort((self.trade, cells.column("action_at_ms", self.rows)))
+
+    def test(self, trades: int) -> GroupTest:
+        """Test every subset of up to lesson_max_dims dimensions; keep the best of each size."""
+        limit = self.parameters.lesson_max_dims
+        subsets = enumerate_subsets(self.cells, self.rows, self.parameters, limit).codes
+        found = self.effects(subsets, self.residual)
+        p = p_values(found)
+        enough = (found.n_clusters >= self.parameters.min_clusters) & (found.n >= self.parameters.lesson_n_min)
+        dims = (subsets != 0).sum(axis=1)
+        candidates: list[Candidate] = []
+        for k in range(1, limit + 1):
+            chosen = np.flatnonzero(enough & (dims == k))
+            if len(chosen):
+                best = chosen[np.argmin(p[chosen])]
+                scope = self.cells.scope_of(subsets[best])
+                weighed = self.weigh(scope, None)
+                if weighed is not None:
+                    candidates.append(Candidate(scope=scope, evidence=weighed))
+        return GroupTest(
+            group=self.cells.group,
+            trades=trades,
+            lessons_version=0,  # the book knows which one it was
+            tested_by_dims=tuple(int((dims == k).sum()) for k in range(1, limit + 1)),
+            candidates=tuple(candidates),
+        )
+
+    def weigh(self, scope: Scope, lesson: AcceptedLesson | None) -> Evidence | None:
+        """Evidence of one subset beside all lessons but itself; None while there is nothing to compare."""
+        stats = subset_stats(self.view, self.cells.matching(scope, self.view.rows), self.parameters)
+        if stats is None:
+            return None
+        rr = self.residual
+        if lesson is not None:
+            rr = rr + lesson.effect_rr * self.matched[lesson.id]
+        codes = self.cells.codes_of(scope)
+        found = self.effects(codes[None, :], rr)
+        effect, error = float(found.effect_rr[0]), float(found.error_rr[0])
+        if not np.isfinite(effect) or not np.isfinite(error):
+            return None
+        return Evidence(
+            epoch_at_ms=self.view.epoch_at_ms,
+            effect_rr=effect,
+            error_rr=error,
+            shrunk_rr=shrunk(effect, error),
+            p_value=float(p_values(found)[0]),
+            n_clusters=int(found.n_clusters[0]),
+            stats=stats,
+        )
+
+    def effects(self, subsets: npt.NDArray[np.int32], rr: npt.NDArray[np.float64]) -> Effects:
+        """Effects with errors by day, the day's mean out; by spell where the subset pins a regime."""
+        pins = [tuple(d for d in self.regime if codes[d]) for codes in subsets]
+        parts: list[tuple[npt.NDArray[np.int64], Effects]] = []
+        for pinned in sorted(set(pins)):
+            chosen = np.array([i for i, of in enumerate(pins) if of == pinned], dtype=np.int64)
+            for regime, members in self._by_regime(subsets, chosen, pinned):
+                clusters = self.spells(pinned, regime) if pinned else self.day
+                values = rr if pinned else rr - self.day_mean
+                parts.append((members, effects(self.codes, self.trade, values, clusters, subsets[members])))
+        order = np.argsort(np.concatenate([members for members, _ in parts])) if parts else np.zeros(0, dtype=np.int64)
+
+        def joined(name: str) -> npt.NDArray[Any]:
+            return np.concatenate([getattr(part, name) for _, part in parts] or [np.zeros(0)])[order]
+
+        return Effects(**{name: joined(name) for name in Effects.__struct_fields__})
+
+    def spells(self, pinned: Sequence[int], regime: tuple[int, ...]) -> npt.NDArray[np.int64]:
+        """Run of each row in time: maximal stretches in which the pinned regime holds, or does not."""
+        holds = (self.codes[self.by_time][:, list(pinned)] == np.array(regime)).all(axis=1)
+        run = np.concatenate([[0], np.cumsum(holds[1:] != holds[:-1])]) if len(holds) else holds
+        spell = np.empty(len(holds), dtype=np.int64)
+        spell[self.by_time] = run
+        return spell
+
+    @staticmethod
+    def _by_regime(
+        subsets: npt.NDArray[np.int32], chosen: npt.NDArray[np.int64], pinned: tuple[int, ...]
+    ) -> Iterable[tuple[tuple[int, ...], npt.NDArray[np.int64]]]:
+        """Subsets that pin the same regime, together: they share their spells."""
+        regimes = [tuple(int(subsets[i, d]) for d in pinned) for i in chosen]
+        for regime in sorted(set(regimes)):
+            yield regime, np.array([i for i, of in zip(chosen, regimes, strict=True) if of == regime], dtype=np.int64)
+
+
+def matched_lessons(outcome: Outcome, lessons: Sequence[AcceptedLesson]) -> frozenset[str]:
+    """Ids of the lessons that any action of the outcome's trade matches: its own or a companion's."""
+    return frozenset(
+        lesson.id
+        for lesson in lessons
+        if (lesson.group == outcome.group and lesson.scope.items() <= outcome.scope.items())
+        or any(
+            lesson.group == other.group and lesson.scope.items() <= other.scope.items() for other in outcome.companions
+        )
+    )
+
+
+def _by_trade(
+    trade: npt.NDArray[np.int64], matches: Sequence[frozenset[str]], lesson_id: str
+) -> npt.NDArray[np.float64]:
+    """1.0 on all rows of a trade that matches the lesson by any of its actions."""
+    hit = np.array([lesson_id in ids for ids in matches], dtype=np.bool_)
+    return np.isin(trade, trade[hit]).astype(np.float64)
