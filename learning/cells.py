@@ -129,6 +129,11 @@ class GroupCells:
         self.changes += 1
         return True
 
+    def counts_from(self, outcome_id: str) -> int | None:
+        """Epoch from which a known outcome counts, None for an unknown one."""
+        row = self._rows.get(outcome_id)
+        return None if row is None else int(self._columns["counts_from_ms"][row])
+
     def counted(self, epoch_at_ms: int) -> npt.NDArray[np.int64]:
         """Rows that count by an epoch, by trade, then by the time of the action: (n,) int64."""
         rows = np.flatnonzero(self._columns["counts_from_ms"][: self.n] <= epoch_at_ms)
