@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import heapq
 import time
 from collections import Counter
@@ -200,10 +201,8 @@ def _in_event_order(folder: Path) -> Iterator[tuple[int, int, bytes]]:
             for line in file:
                 if not line.strip():
                     continue
-                try:
+                with contextlib.suppress(msgspec.DecodeError):  # a dead letter keeps its place in the file
                     at_ms = max(at_ms, when.decode(line).event_at_ms)
-                except msgspec.DecodeError:
-                    pass  # a dead letter keeps the place it has in its file
                 yield at_ms, source, line
 
     return heapq.merge(lines(_ACTIONS, 0), lines(_TRADES, 1), key=lambda entry: entry[:2])

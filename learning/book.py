@@ -156,4 +156,4 @@ def _merged_days(findings: Iterable[Findings]) -> tuple[tuple[int, int, int], ..
         for day, n, rr_q in found.days:
             known = sums.get(day, (0, 0))
             sums[day] = (known[0] + n, known[1] + rr_q)
-    return tuple((day, *sums[day]) for day in sorted(sums))  # type: ignore[misc]
+    return tuple((day, *sums[day]) for day in sorted(sums))

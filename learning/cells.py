@@ -8,6 +8,7 @@ never part of a subset. Rows have no order of their own: whoever needs one sorts
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Collection
 from typing import Any, Final
 
 import numpy as np
@@ -24,6 +25,7 @@ RR_SCALE: Final = 100_000
 """Units of rr in one R (spec section 6: 1e-5 R)."""
 
 _FIRST_CAPACITY: Final = 256
+_UNKNOWN: Final = -1
 _OTHER_CODE: Final = 65_535
 """A dimension with more distinct values than that folds the rest into one counted `other`."""
 
@@ -80,6 +82,7 @@ class GroupCells:
         self._codes_of: tuple[dict[ScopeValue, int], ...] = tuple({} for _ in self.dimensions)
         self._values: tuple[list[ScopeValue], ...] = tuple([] for _ in self.dimensions)
         self._codes = np.zeros((_FIRST_CAPACITY, len(self.dimensions)), dtype=np.uint16)
+        self._matches: dict[str, npt.NDArray[np.int8]] = {}
         self._columns: Columns = {name: np.zeros(_FIRST_CAPACITY, dtype=kind) for name, kind in _FIELDS.items()}
 
     @property
@@ -93,6 +96,8 @@ class GroupCells:
         if row is None:
             row = self._append(outcome.outcome_id)
         self._outcomes[row] = outcome
+        for known in self._matches.values():
+            known[row] = _UNKNOWN
         self._codes[row] = [
             0 if (value := outcome.scope.get(name)) is None else self._code(d, value)
             for d, name in enumerate(self.dimensions)
@@ -121,7 +126,7 @@ class GroupCells:
             self._ids[row], self._outcomes[row] = self._ids[last], self._outcomes[last]
             self._rows[self._ids[row]] = row
             self._codes[row] = self._codes[last]
-            for column in self._columns.values():
+            for column in (*self._columns.values(), *self._matches.values()):
                 column[row] = column[last]
         self._ids.pop()
         self._outcomes.pop()
@@ -155,6 +160,20 @@ class GroupCells:
     def outcomes(self, rows: npt.NDArray[np.int64]) -> list[Outcome]:
         """Outcomes at some rows."""
         return [self._outcomes[row] for row in rows]
+
+    def matches(self, name: str, rows: npt.NDArray[np.int64], test: Callable[[Outcome], bool]) -> npt.NDArray[np.bool_]:
+        """Result of a test of each outcome, (n,) bool; known results of a test of that name are kept."""
+        known = self._matches.get(name)
+        if known is None:
+            known = self._matches[name] = np.full(len(self._codes), _UNKNOWN, dtype=np.int8)
+        for row in rows[known[rows] == _UNKNOWN].tolist():
+            known[row] = test(self._outcomes[row])
+        return known[rows] == 1
+
+    def keep_matches(self, names: Collection[str]) -> None:
+        """Forget the results of all tests but these."""
+        for name in [name for name in self._matches if name not in names]:
+            del self._matches[name]
 
     def matching(self, scope: Scope, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
         """Which of some rows lie in a subset: (n,) bool."""
@@ -201,6 +220,7 @@ class GroupCells:
     def _append(self, outcome_id: str) -> int:
         row = self.n
         if row == len(self._codes):
+            self._matches.clear()
             self._codes = np.concatenate([self._codes, np.zeros_like(self._codes)])
             self._columns = {name: np.concatenate([old, np.zeros_like(old)]) for name, old in self._columns.items()}
         self._rows[outcome_id] = row

@@ -80,8 +80,9 @@ def p_values(found: Effects) -> npt.NDArray[np.float64]:
     array([0.05])
     """
     freedom = np.maximum(found.n_clusters - 1, 1)
-    p = 2.0 * stats.t.sf(np.abs(found.effect_rr / found.error_rr), freedom)
-    return np.where(np.isfinite(p) & (found.n_clusters > 1), p, 1.0)
+    known = (found.error_rr > 0.0) & (found.n_clusters > 1)
+    t = np.divide(np.abs(found.effect_rr), found.error_rr, out=np.zeros(len(known)), where=known)
+    return np.where(known, 2.0 * stats.t.sf(t, freedom), 1.0)
 
 
 def shrunk(effect_rr: float, error_rr: float) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -18,7 +19,7 @@ from learning.parameters import Parameters
 from learning.statistics import GroupView, subset_stats
 from leverloop.scope import Scope
 
-__all__ = ["GroupSearch", "matched_lessons"]
+__all__ = ["GroupSearch", "met_by"]
 
 REGIME_DIMENSIONS: Final = ("macro_phase", "meso_phase", "micro_phase", "bucket_leader")
 
@@ -41,8 +42,11 @@ class GroupSearch:
         self.trade = view.trade[known]
         self.codes = cells.codes(self.rows)
         days = day_of(view.closed_at_ms[known])
-        own = [matched_lessons(outcome, decided.lessons) for outcome in cells.outcomes(self.rows)]
-        self.matched = {lesson.id: _by_trade(self.trade, own, lesson.id) for lesson in decided.lessons}
+        cells.keep_matches({lesson.id for lesson in decided.lessons})
+        self.matched = {
+            lesson.id: _by_trade(self.trade, cells.matches(lesson.id, self.rows, partial(met_by, lesson)))
+            for lesson in decided.lessons
+        }
         self.residual = view.rr_q[known] / RR_SCALE - sum(
             lesson.effect_rr * self.matched[lesson.id] for lesson in decided.lessons
         )
@@ -134,21 +138,14 @@ class GroupSearch:
             yield regime, np.array([i for i, of in zip(chosen, regimes, strict=True) if of == regime], dtype=np.int64)
 
 
-def matched_lessons(outcome: Outcome, lessons: Sequence[AcceptedLesson]) -> frozenset[str]:
-    """Ids of the lessons that any action of the outcome's trade matches: its own or a companion's."""
-    return frozenset(
-        lesson.id
-        for lesson in lessons
-        if (lesson.group == outcome.group and lesson.scope.items() <= outcome.scope.items())
-        or any(
-            lesson.group == other.group and lesson.scope.items() <= other.scope.items() for other in outcome.companions
-        )
-    )
+def met_by(lesson: AcceptedLesson, outcome: Outcome) -> bool:
+    """Whether any action of the outcome's trade matches the lesson: its own or a companion's."""
+    wanted = lesson.scope.items()
+    if lesson.group == outcome.group and wanted <= outcome.scope.items():
+        return True
+    return any(lesson.group == other.group and wanted <= other.scope.items() for other in outcome.companions)
 
 
-def _by_trade(
-    trade: npt.NDArray[np.int64], matches: Sequence[frozenset[str]], lesson_id: str
-) -> npt.NDArray[np.float64]:
-    """1.0 on all rows of a trade that matches the lesson by any of its actions."""
-    hit = np.array([lesson_id in ids for ids in matches], dtype=np.bool_)
+def _by_trade(trade: npt.NDArray[np.int64], hit: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
+    """1.0 on all rows of a trade of which any row is hit."""
     return np.isin(trade, trade[hit]).astype(np.float64)
