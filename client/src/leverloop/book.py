@@ -1,0 +1,193 @@
+"""The override book: a snapshot made ready to be asked, action by action (spec section 12).
+
+Immutable, pure and free of clocks and I/O: any number of threads may ask one book, and a new snapshot is a
+new book. A resolve costs one look-up for each dimension that overrides of its group pin, however many they
+are, and arithmetic for the matches alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from leverloop.blend import blended, blended_weights, choose, strict, strict_weights
+from leverloop.errors import BadConfig, BadInput
+from leverloop.gates import Gate, gates_of
+from leverloop.holdout import DRAWS, draw
+from leverloop.matching import Group, Match, Profile, index
+from leverloop.patterns import ACTION_CATEGORIES, ActionCategory, Module, canonical_pattern_key
+from leverloop.resolution import Reason, Resolution, Trace
+from leverloop.scope import DEFAULT_SCHEMA
+from leverloop.snapshot import Snapshot
+
+__all__ = ["DEFAULT_HOLDOUT_SHARE", "OverrideBook"]
+
+DEFAULT_HOLDOUT_SHARE: Final = 0.05
+"""Spec section 12."""
+
+
+class OverrideBook:
+    """Everything that is to be applied now: ask it with `resolve`.
+
+    Parameters
+    ----------
+    snapshot
+        A validated snapshot (`decode_snapshot`); None for a book that has none yet.
+    profile
+        ``blended`` is spec section 12; ``strict`` is S3 to the letter, kept for conformance.
+    holdout_share
+        Share of trades that get no levers, in [0, 1].
+    killed
+        Whether the local kill switch is pulled.
+
+    Raises
+    ------
+    BadConfig
+        For a profile or a share that does not exist.
+    InvariantBroken
+        For a snapshot that no publisher may announce: a lever out of its bounds, an empty scope.
+
+    Examples
+    --------
+    >>> book = OverrideBook.empty()
+    >>> book.resolve("pm.uptrend.S1.buy_flag", "entry", {"bucket": "micro"}, "t1", 1_700_000_000_000).reason
+    'NOT_READY'
+    """
+
+    __slots__ = (
+        "_all_dims",
+        "_gates",
+        "_groups",
+        "_held_out_below",
+        "holdout_share",
+        "killed",
+        "profile",
+        "snapshot",
+        "version",
+    )
+
+    def __init__(
+        self,
+        snapshot: Snapshot | None,
+        *,
+        profile: Profile = "blended",
+        holdout_share: float = DEFAULT_HOLDOUT_SHARE,
+        killed: bool = False,
+    ) -> None:
+        if profile not in ("blended", "strict"):
+            raise BadConfig(f"profile: expected blended or strict, was {profile!r}")
+        if not 0.0 <= holdout_share <= 1.0:
+            raise BadConfig(f"holdout_share: expected a number in [0, 1], was {holdout_share!r}")
+        self.snapshot: Final = snapshot
+        self.version: Final = snapshot.version if snapshot else None
+        self.profile: Final[Profile] = profile
+        self.holdout_share: Final = holdout_share
+        self.killed: Final = killed
+        self._held_out_below: Final = int(holdout_share * DRAWS)
+        self._groups: Final = index(snapshot.overrides(), profile) if snapshot and not killed else {}
+        self._gates: Final = gates_of(snapshot.flags) if snapshot else (Gate(), Gate())
+        self._all_dims: Final = len(DEFAULT_SCHEMA.modules[snapshot.module].dimensions) if snapshot else 0
+
+    @classmethod
+    def empty(cls) -> OverrideBook:
+        """Book before the first snapshot: neutral, with reason NOT_READY."""
+        return cls(None)
+
+    def resolve(  # noqa: PLR0911 - a return for each reason
+        self,
+        pattern_key: str,
+        action_category: ActionCategory,
+        scope: Mapping[str, Any],
+        trade_id: str,
+        at_ms: int,
+        *,
+        now_ms: int | None = None,
+    ) -> Resolution:
+        """Levers for an action, and why they are what they are. Never raises: what fails is neutral.
+
+        Parameters
+        ----------
+        pattern_key
+            Canonical, or in any form that an event may have it in.
+        action_category
+            Category of the action.
+        scope
+            The live scope, as it is before overrides are applied.
+        trade_id
+            Trade of the action: it decides the arm.
+        at_ms
+            Event time of the action: evidence is aged by it.
+        now_ms
+            Wall clock, to tell a stale snapshot; None (a replay) takes every snapshot as standing.
+
+        Notes
+        -----
+        Source: spec section 12. Costs a look-up per dimension that the group pins, plus the matches.
+        """
+        try:
+            if self.killed:
+                return self._neutral("KILLED")
+            if self.snapshot is None:
+                return self._neutral("NOT_READY")
+            if now_ms is not None and now_ms > self.snapshot.valid_until_ms:
+                return self._neutral("STALE")
+            no_capital, no_execution = self._gates[0].shut_by(scope), self._gates[1].shut_by(scope)
+            if no_capital and no_execution:
+                return self._neutral(no_capital)
+            group = self._groups.get((pattern_key, action_category)) or self._spelt_otherwise(
+                pattern_key, action_category, self.snapshot.module
+            )
+            if group is None:
+                return self._neutral("NO_MATCH")
+            capital, execution = group.matching(scope)
+            reason: Reason = "NO_MATCH"
+            if no_capital and capital:
+                capital, reason = [], no_capital
+            if no_execution and execution:
+                execution, reason = [], no_execution
+            if not capital and not execution:
+                return self._neutral(reason)
+            return self._matched(capital, execution, draw(trade_id) < self._held_out_below, at_ms)
+        except Exception as error:  # noqa: BLE001 - what goes wrong here may cost an action its levers, nothing else
+            return self._neutral("ERROR", f"{type(error).__name__}: {error}")
+
+    def _matched(self, capital: list[Match], execution: list[Match], held_out: bool, at_ms: int) -> Resolution:
+        weights: list[float] = []
+        levers: dict[str, float] = {}
+        chosen: dict[str, Match] = {}
+        if capital and self.profile == "blended":
+            weights = blended_weights(capital, at_ms)
+            levers = blended(capital, weights)
+        elif capital:
+            weights = strict_weights(capital, at_ms, self._all_dims)
+            levers = strict(capital, weights)
+        if execution:
+            chosen = choose(execution, at_ms)
+            for name, match in chosen.items():
+                levers[name] = match.levers[name]
+        trace = Trace(capital=capital, weights=weights, execution=execution, chosen=chosen)
+        if held_out:
+            return Resolution(
+                reason="HOLDOUT",
+                arm="holdout",
+                propensity=self.holdout_share,
+                snapshot_version=self.version,
+                trace=trace,
+            )
+        return Resolution(
+            reason="MATCHED",
+            levers=levers,
+            arm="treated",
+            propensity=1.0 - self.holdout_share,
+            snapshot_version=self.version,
+            trace=trace,
+        )
+
+    def _spelt_otherwise(self, pattern_key: str, action_category: ActionCategory, module: Module) -> Group | None:
+        """Group of a key that is not there as it stands: another spelling, nothing learned, or bad input."""
+        if action_category not in ACTION_CATEGORIES:
+            raise BadInput("action_category", f"one of {', '.join(ACTION_CATEGORIES)}", action_category)
+        return self._groups.get((canonical_pattern_key(pattern_key, module), action_category))
+
+    def _neutral(self, reason: Reason, problem: str | None = None) -> Resolution:
+        return Resolution(reason=reason, snapshot_version=self.version, problem=problem)
