@@ -26,7 +26,7 @@ from leverloop.snapshot import OverrideType
 __all__ = ["Book", "close_epoch", "decision", "opened"]
 
 
-class Book(msgspec.Struct, frozen=True, kw_only=True):
+class Book(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="book"):
     """Everything the book stage remembers; a function of the findings of all epochs so far."""
 
     epoch_at_ms: int

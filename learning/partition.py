@@ -74,10 +74,15 @@ class OutcomesPartition:
         """Take the outcome of a voided trade back."""
         self.remove(voided.outcome_id)
 
+    def due(self) -> int | None:
+        """Epoch that is due and was not reported yet, or None."""
+        epoch_at_ms = due(self.progress, self._inputs, self._parameters)
+        return None if epoch_at_ms == self.reported_at_ms else epoch_at_ms
+
     def report(self) -> Findings | None:
         """Findings of the epoch that is due and was not reported yet, or None."""
-        epoch_at_ms = due(self.progress, self._inputs, self._parameters)
-        if epoch_at_ms is None or epoch_at_ms == self.reported_at_ms:
+        epoch_at_ms = self.due()
+        if epoch_at_ms is None:
             return None
         self.reported_at_ms = epoch_at_ms
         if epoch_at_ms == PROPOSAL:

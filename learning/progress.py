@@ -15,13 +15,13 @@ from learning.epochs import epoch_of, newest_closed
 from learning.findings import Decided
 from learning.parameters import Parameters
 
-__all__ = ["PROPOSAL", "Passed", "Progress", "counts_from_ms", "due", "first_epoch", "passed", "told"]
+__all__ = ["PROPOSAL", "Passed", "Progress", "counts_from_ms", "due", "first_epoch", "newest_passed", "passed", "told"]
 
 PROPOSAL = 0
 """The "epoch" that is due before the book is open: a proposal of the first one."""
 
 
-class Passed(msgspec.Struct, frozen=True, kw_only=True):
+class Passed(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="passed"):
     """Epochs that one input has passed: the first it spoke of, and the newest."""
 
     first_at_ms: int
@@ -60,7 +60,7 @@ def told(progress: Progress, decided: Decided) -> Progress:
 
 def due(progress: Progress, inputs: Iterable[str], parameters: Parameters) -> int | None:
     """Epoch to mine now; `PROPOSAL` before the book is open; None while there is nothing to do."""
-    newest = _newest(progress, inputs)
+    newest = newest_passed(progress, inputs)
     if newest is None:
         return None
     if progress.decided is None:
@@ -81,10 +81,11 @@ def counts_from_ms(progress: Progress, inputs: Iterable[str], closed_at_ms: int,
     -----
     Source: spec section 10: an epoch counts the outcomes closed by its end; later arrivals count in the next.
     """
-    newest = _newest(progress, inputs)
+    newest = newest_passed(progress, inputs)
     own = epoch_of(closed_at_ms, parameters)
     return own if newest is None or own > newest else newest + parameters.epoch_ms
 
 
-def _newest(progress: Progress, inputs: Iterable[str]) -> int | None:
+def newest_passed(progress: Progress, inputs: Iterable[str]) -> int | None:
+    """Newest epoch that is over for the partition, None before every input was heard of."""
     return newest_closed({name: entry.newest_at_ms for name, entry in progress.inputs.items()}, inputs)

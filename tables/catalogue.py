@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-__all__ = ["BOOK", "EPOCHS", "OUTCOMES", "TABLES", "TRADES", "TableSpec"]
+__all__ = ["ANNOUNCED", "BOOK", "EPOCHS", "OUTCOMES", "TABLES", "TRADES", "TableSpec"]
 
 
 class TableSpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,4 +55,13 @@ BOOK: Final = TableSpec(
     grows_with="lessons ever made",
 )
 
-TABLES: Final = (TRADES, OUTCOMES, EPOCHS, BOOK)
+ANNOUNCED: Final = TableSpec(
+    name="announced",
+    key="module",
+    value="version and hash of the snapshot announced last",
+    version=1,
+    scales=False,
+    grows_with="modules",
+)
+
+TABLES: Final = (TRADES, OUTCOMES, EPOCHS, BOOK, ANNOUNCED)

@@ -1,0 +1,113 @@
+"""What stands on the topics between the stages, as bytes."""
+
+from __future__ import annotations
+
+import base64
+from typing import Final
+
+import msgspec
+
+from learning.findings import Decided, Findings
+from learning.outcome import Outcome, OutcomeVoided
+from leverloop.errors import BadInput, InvariantBroken
+
+__all__ = [
+    "DeadLetter",
+    "EpochMarker",
+    "OnOutcomes",
+    "Watermark",
+    "dead_letter",
+    "decode_control",
+    "decode_findings",
+    "decode_outcomes",
+    "encode",
+]
+
+
+class Watermark(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="watermark"):
+    """An input has passed an epoch: everything it had to say before stands before this in the partition."""
+
+    source: str
+    """``topic/partition``, or ``control`` for a marker."""
+    epoch_at_ms: int
+
+
+class EpochMarker(msgspec.Struct, frozen=True, kw_only=True, tag_field="command", tag="epoch_marker"):
+    """A record of the control topic that closes an epoch in a quiet market (spec section 10)."""
+
+    epoch_at_ms: int
+    who: str
+    why: str
+    at_ms: int
+
+
+class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
+    """A record that was refused: why, which field, where it stands, and its bytes."""
+
+    reason: str
+    field: str
+    topic: str
+    partition: int
+    offset: int
+    received_at_ms: int
+    original_b64: str
+    """The record's value, base64."""
+    original: str | None = None
+    """The value once more as text, where it is text."""
+
+
+OnOutcomes = Outcome | OutcomeVoided | Watermark | Decided
+
+_ENCODER: Final = msgspec.json.Encoder(order="deterministic")
+_OUTCOMES: Final = msgspec.json.Decoder(Outcome | OutcomeVoided | Watermark | Decided)
+_FINDINGS: Final = msgspec.json.Decoder(Findings)
+_CONTROL: Final = msgspec.json.Decoder(EpochMarker)
+
+
+def encode(message: msgspec.Struct) -> bytes:
+    """JSON of a message."""
+    return _ENCODER.encode(message)
+
+
+def decode_outcomes(raw: bytes) -> OnOutcomes:
+    """Return a message of the outcomes topic; nobody but us writes there, so a bad one is an invariant broken."""
+    try:
+        return _OUTCOMES.decode(raw)
+    except msgspec.DecodeError as error:
+        raise InvariantBroken(f"outcomes topic: {error}") from error
+
+
+def decode_findings(raw: bytes) -> Findings:
+    """Return a message of the findings topic."""
+    try:
+        return _FINDINGS.decode(raw)
+    except msgspec.DecodeError as error:
+        raise InvariantBroken(f"findings topic: {error}") from error
+
+
+def decode_control(raw: bytes) -> EpochMarker:
+    """Return a record of the control topic; operators write there, so a bad one is bad input."""
+    try:
+        return _CONTROL.decode(raw)
+    except msgspec.DecodeError as error:
+        raise BadInput("$", f"a control record ({error})", raw[:64]) from error
+
+
+def dead_letter(
+    bad: BadInput, *, topic: str, partition: int, offset: int, received_at_ms: int, original: bytes
+) -> DeadLetter:
+    """Return the dead letter of a record that was refused."""
+    try:
+        text = original.decode()
+    except UnicodeDecodeError:
+        text = None
+    return DeadLetter(
+        reason=str(bad),
+        field=bad.field,
+        topic=topic,
+        partition=partition,
+        offset=offset,
+        received_at_ms=received_at_ms,
+        original_b64=base64.b64encode(original).decode(),
+        original=text,
+    )

@@ -1,0 +1,150 @@
+"""A Faust table whose state is one object per partition, fed by every write and by the changelog.
+
+The object is what the stage works on: an index, columns, a book. Faust's own stores know only keys, and
+the memory store forgets which partition a key belongs to. Here a lost partition goes with all it holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Generic, Protocol, TypeVar
+
+import faust
+from faust.stores import base
+from faust.streams import current_event
+from faust.types import TP
+
+from tables.catalogue import TableSpec
+
+__all__ = ["PartitionState", "PartitionedTable"]
+
+
+class PartitionState(Protocol):
+    """State of one partition of a table, as its changelog tells it: the last record of a key wins."""
+
+    def apply(self, key: bytes, value: bytes | None) -> None:
+        """Take one record; None removes the key. Called for own writes and for recovery alike."""
+
+    def __len__(self) -> int:
+        """Keys held."""
+
+
+State = TypeVar("State", bound=PartitionState)
+
+
+class PartitionedTable(faust.Table, Generic[State]):
+    """A changelog-backed table of bytes with one state object per partition.
+
+    Write with ``table[key] = value`` and ``del table[key]`` inside the stream, read `state(partition)`.
+    Keys and values are bytes; a value is never empty.
+    """
+
+    def __init__(self, app: faust.App, spec: TableSpec, partitions: int, new_state: Callable[[int], State]) -> None:
+        self._new_state = new_state
+        super().__init__(
+            app,
+            name=spec.name,
+            partitions=partitions,
+            key_type=bytes,
+            value_type=bytes,
+            help=spec.value,
+            beacon=app.tables.beacon,
+        )
+        app.tables.add(self)
+
+    def state(self, partition: int) -> State:
+        """State of a partition this worker owns."""
+        return self.data.state(partition)
+
+    def states(self) -> dict[int, State]:
+        """State of every partition this worker owns."""
+        return dict(self.data.states)
+
+    def _new_store(self) -> PartitionedStore[State]:
+        return PartitionedStore("partitioned://memory", self.app, self, new_state=self._new_state, loop=self.loop)
+
+
+class PartitionedStore(base.Store, Generic[State]):
+    """Store of a PartitionedTable: rows of a partition live and go together."""
+
+    def __init__(self, url: str, app: faust.App, table: Any, *, new_state: Callable[[int], State], **rest: Any) -> None:
+        super().__init__(url, app, table, key_type=bytes, value_type=bytes, **rest)
+        self.states: dict[int, State] = {}
+        self._new_state = new_state
+        self._offsets: dict[TP, int] = {}
+
+    def state(self, partition: int) -> State:
+        """State of a partition, new if nothing was heard of it."""
+        state = self.states.get(partition)
+        if state is None:
+            state = self.states[partition] = self._new_state(partition)
+        return state
+
+    def __setitem__(self, key: bytes, value: bytes) -> None:
+        self.state(_partition()).apply(key, value)
+
+    def __delitem__(self, key: bytes) -> None:
+        self.state(_partition()).apply(key, None)
+
+    def __len__(self) -> int:
+        return sum(len(state) for state in self.states.values())
+
+    def __iter__(self) -> Iterator[bytes]:
+        raise NotImplementedError("read state(partition), not the table")
+
+    def __getitem__(self, key: bytes) -> bytes:
+        raise NotImplementedError("read state(partition), not the table")
+
+    def __contains__(self, key: object) -> bool:
+        raise NotImplementedError("read state(partition), not the table")
+
+    def apply_changelog_batch(self, batch: Iterable[Any], to_key: Any, to_value: Any) -> None:  # noqa: ARG002
+        """Apply recovered records, in their order."""
+        for event in batch:
+            message = event.message
+            self.state(message.partition).apply(message.key, message.value)
+            self._offsets[message.tp] = message.offset
+
+    def persisted_offset(self, tp: TP) -> int | None:
+        """Offset up to which the state in memory holds the changelog; None for a partition not held."""
+        return self._offsets.get(tp)
+
+    def set_persisted_offset(self, tp: TP, offset: int) -> None:
+        """Remember that a write of ours has become a record."""
+        self._offsets[tp] = max(offset, self._offsets.get(tp, -1))
+
+    async def on_rebalance(
+        self,
+        assigned: set[TP],
+        revoked: set[TP],  # noqa: ARG002  (Faust's signature)
+        newly_assigned: set[TP],  # noqa: ARG002
+        generation_id: int = 0,  # noqa: ARG002
+    ) -> None:
+        """Let go of the partitions that are no longer ours, at once and with all they hold."""
+        topic = self.table.changelog_topic_name
+        kept = {tp.partition for tp in assigned if tp.topic == topic}
+        for partition in [p for p in self.states if p not in kept]:
+            del self.states[partition]
+        self._offsets = {tp: offset for tp, offset in self._offsets.items() if tp.partition in kept}
+
+    def reset_state(self) -> None:
+        """Forget everything: there is nothing on disk."""
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget everything in memory."""
+        self.states.clear()
+        self._offsets.clear()
+
+    async def backup_partition(self, *_: Any, **__: Any) -> None:
+        """Nothing to back up: the changelog is the truth."""
+
+    def restore_backup(self, *_: Any, **__: Any) -> None:
+        """Nothing to restore: the changelog is the truth."""
+
+
+def _partition() -> int:
+    event = current_event()
+    if event is None:
+        raise RuntimeError("a table is written inside its stream only")
+    return int(event.message.partition)
