@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
-from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
-from learning.cells import RR_SCALE, GroupCells, day_of
+from learning.cells import RR_SCALE, GroupCells
+from learning.clusters import ClusteredGroup
 from learning.cube import enumerate_subsets
-from learning.evidence import Effects, effects, p_values, shrunk
+from learning.evidence import Effects, p_values, shrunk
 from learning.findings import AcceptedLesson, Candidate, Decided, GroupTest
 from learning.lessons import Evidence
 from learning.outcome import Outcome
@@ -20,8 +20,6 @@ from learning.statistics import GroupView, subset_stats
 from leverloop.scope import Scope
 
 __all__ = ["GroupSearch", "met_by"]
-
-REGIME_DIMENSIONS: Final = ("macro_phase", "meso_phase", "micro_phase", "bucket_leader")
 
 
 class GroupSearch:
@@ -39,21 +37,16 @@ class GroupSearch:
         # Only what the last decision knew of: the day means of anything later are not there yet.
         known = cells.column("counts_from_ms", view.rows) <= decided.epoch_at_ms
         self.rows = view.rows[known]
-        self.trade = view.trade[known]
-        self.codes = cells.codes(self.rows)
-        days = day_of(view.closed_at_ms[known])
+        self.clustered = ClusteredGroup(cells, self.rows)
         cells.keep_matches({lesson.id for lesson in decided.lessons})
         self.matched = {
-            lesson.id: _by_trade(self.trade, cells.matches(lesson.id, self.rows, partial(met_by, lesson)))
+            lesson.id: _by_trade(self.clustered.trade, cells.matches(lesson.id, self.rows, partial(met_by, lesson)))
             for lesson in decided.lessons
         }
         self.residual = view.rr_q[known] / RR_SCALE - sum(
             lesson.effect_rr * self.matched[lesson.id] for lesson in decided.lessons
         )
-        self.day_mean = np.array([day_mean.get(day, 0.0) for day in days.tolist()], dtype=np.float64)
-        self.day = np.unique(days, return_inverse=True)[1].astype(np.int64)
-        self.regime = [i for i, name in enumerate(cells.dimensions) if name in REGIME_DIMENSIONS]
-        self.by_time = np.lexsort((self.trade, cells.column("action_at_ms", self.rows)))
+        self.day_mean = np.array([day_mean.get(day, 0.0) for day in self.clustered.day.tolist()], dtype=np.float64)
 
     def test(self, trades: int) -> GroupTest:
         """Test every subset of up to lesson_max_dims dimensions; keep the best of each size."""
@@ -104,38 +97,8 @@ class GroupSearch:
         )
 
     def effects(self, subsets: npt.NDArray[np.int32], rr: npt.NDArray[np.float64]) -> Effects:
-        """Effects with errors by day, the day's mean out; by spell where the subset pins a regime."""
-        pins = [tuple(d for d in self.regime if codes[d]) for codes in subsets]
-        parts: list[tuple[npt.NDArray[np.int64], Effects]] = []
-        for pinned in sorted(set(pins)):
-            chosen = np.array([i for i, of in enumerate(pins) if of == pinned], dtype=np.int64)
-            for regime, members in self._by_regime(subsets, chosen, pinned):
-                clusters = self.spells(pinned, regime) if pinned else self.day
-                values = rr if pinned else rr - self.day_mean
-                parts.append((members, effects(self.codes, self.trade, values, clusters, subsets[members])))
-        order = np.argsort(np.concatenate([members for members, _ in parts])) if parts else np.zeros(0, dtype=np.int64)
-
-        def joined(name: str) -> npt.NDArray[Any]:
-            return np.concatenate([getattr(part, name) for _, part in parts] or [np.zeros(0)])[order]
-
-        return Effects(**{name: joined(name) for name in Effects.__struct_fields__})
-
-    def spells(self, pinned: Sequence[int], regime: tuple[int, ...]) -> npt.NDArray[np.int64]:
-        """Run of each row in time: maximal stretches in which the pinned regime holds, or does not."""
-        holds = (self.codes[self.by_time][:, list(pinned)] == np.array(regime)).all(axis=1)
-        run = np.concatenate([[0], np.cumsum(holds[1:] != holds[:-1])]) if len(holds) else holds
-        spell = np.empty(len(holds), dtype=np.int64)
-        spell[self.by_time] = run
-        return spell
-
-    @staticmethod
-    def _by_regime(
-        subsets: npt.NDArray[np.int32], chosen: npt.NDArray[np.int64], pinned: tuple[int, ...]
-    ) -> Iterable[tuple[tuple[int, ...], npt.NDArray[np.int64]]]:
-        """Subsets that pin the same regime, together: they share their spells."""
-        regimes = [tuple(int(subsets[i, d]) for d in pinned) for i in chosen]
-        for regime in sorted(set(regimes)):
-            yield regime, np.array([i for i, of in zip(chosen, regimes, strict=True) if of == regime], dtype=np.int64)
+        """Effects on rr, the mean of the day taken out where the subset pins no regime."""
+        return self.clustered.effects(subsets, rr, rr - self.day_mean)
 
 
 def met_by(lesson: AcceptedLesson, outcome: Outcome) -> bool:

@@ -1,0 +1,106 @@
+"""What `leverloop replay jsonl` writes: lessons, snapshots, statistics, report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from app.replay import Replay, ReplayReport
+from app.version import ENGINE_VERSION
+from learning.baseline import Baselines
+from learning.overrides import snapshot
+from learning.parameters import config_hash
+from learning.tracked import tracked
+from leverloop.patterns import MODULES, Module
+from leverloop.snapshot import Snapshot, encode_snapshot
+
+__all__ = ["write_output"]
+
+
+def write_output(
+    replay: Replay, report: ReplayReport, out: Path, on_group: Callable[[int, int], None] = lambda _done, _of: None
+) -> dict[Module, Snapshot]:
+    """Write lessons.json, snapshots/<module>.json, stats.jsonl and report.json; return the snapshots.
+
+    Parameters
+    ----------
+    replay, report
+        A finished replay.
+    out
+        Folder, made if it is not there.
+    on_group
+        Called with (groups done, groups) while the statistics are written.
+    """
+    (out / "snapshots").mkdir(parents=True, exist_ok=True)
+    lessons = [] if replay.book is None else list(replay.book.lessons.values())
+    live = [
+        {
+            "pattern_key": lesson.pattern_key,
+            "action_category": lesson.action_category,
+            "scope": lesson.scope,
+            "direction": lesson.direction,
+            "n": lesson.evidence.stats.n,
+            "edge_raw": lesson.evidence.stats.edge_raw,
+        }
+        for lesson in lessons
+        if lesson.state in ("active", "dormant")
+    ]
+    _write(out / "lessons.json", live)
+    snapshots = _snapshots(replay)
+    for module, found in snapshots.items():
+        _write(out / "snapshots" / f"{module}.json", msgspec.json.decode(encode_snapshot(found)))
+    with (out / "stats.jsonl").open("wb") as file:
+        for row in _stats(replay, on_group):
+            file.write(msgspec.json.encode(row) + b"\n")
+    _write(out / "report.json", report)
+    return snapshots
+
+
+def _write(path: Path, value: Any) -> None:
+    path.write_bytes(msgspec.json.format(msgspec.json.encode(value), indent=1) + b"\n")
+
+
+def _snapshots(replay: Replay) -> dict[Module, Snapshot]:
+    book = replay.book
+    if book is None or not book.version:
+        return {}
+    modules = {group.split(".", 1)[0] for group in replay.partition.groups}
+    return {
+        module: snapshot(
+            module,
+            [book.lessons[name] for name in sorted(book.lessons) if book.lessons[name].module == module],
+            version=book.version,
+            epoch_at_ms=book.epoch_at_ms,
+            config_hash=config_hash(replay.parameters, replay.schema),
+            engine_version=ENGINE_VERSION,
+            parameters=replay.parameters,
+        )
+        for module in MODULES
+        if module in modules
+    }
+
+
+def _stats(replay: Replay, on_group: Callable[[int, int], None]) -> Iterator[dict[str, Any]]:
+    book = replay.book
+    if book is None:
+        return
+    baselines = Baselines(book.baselines)
+    names = sorted(replay.partition.groups)
+    for done, name in enumerate(names):
+        on_group(done, len(names))
+        cells = replay.partition.groups[name]
+        for row in tracked(cells, book.epoch_at_ms, baselines, replay.parameters, replay.schema):
+            yield {
+                "module": cells.module,
+                "pattern_key": name.rpartition("|")[0],
+                "action_category": cells.action_category,
+                "scope": row.scope,
+                "effect_rr": row.effect_rr,
+                "effect_error_rr": row.effect_error_rr,
+                "n_clusters": row.n_clusters,
+                **msgspec.structs.asdict(row.stats),
+            }
+    on_group(len(names), len(names))

@@ -1,0 +1,85 @@
+"""What moves together: the observations of a group, clustered by day or by spell (spec section 6)."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from learning.cells import GroupCells, day_of
+from learning.evidence import Effects, effects
+
+__all__ = ["ClusteredGroup"]
+
+_REGIME: Final = ("macro_phase", "meso_phase", "micro_phase", "bucket_leader")  # bits 0-3
+
+
+class ClusteredGroup:
+    """Some rows of a group, with the clusters that errors are taken over.
+
+    Parameters
+    ----------
+    cells
+        The group.
+    rows
+        (n_rows,) rows, those of a trade together.
+    """
+
+    def __init__(self, cells: GroupCells, rows: npt.NDArray[np.int64]) -> None:
+        self.codes = np.ascontiguousarray(cells.codes(rows).astype(np.int32))
+        self.trade = cells.column("trade", rows)
+        self.day = day_of(cells.column("closed_at_ms", rows))
+        self._day_cluster = np.unique(self.day, return_inverse=True)[1].astype(np.int64)
+        self._by_time = np.lexsort((self.trade, cells.column("action_at_ms", rows)))
+        self._regime = [i for i, name in enumerate(cells.dimensions) if name in _REGIME]
+
+    def effects(
+        self,
+        subsets: npt.NDArray[np.int32],
+        rr: npt.NDArray[np.float64],
+        rr_beside_day: npt.NDArray[np.float64],
+    ) -> Effects:
+        """Effect of each subset, in the order given.
+
+        Parameters
+        ----------
+        subsets
+            (n_subsets, n_dimensions) codes, 0 where free.
+        rr
+            (n_rows,) compared where the subset pins a regime: errors by spell.
+        rr_beside_day
+            (n_rows,) compared where it pins none: errors by the day of the close.
+
+        Notes
+        -----
+        Source: spec section 6, clusters for errors.
+        """
+        members: dict[tuple[int, ...], list[int]] = {}
+        for i, pinned in enumerate(map(tuple, subsets[:, self._regime].tolist())):
+            members.setdefault(pinned, []).append(i)
+        parts: list[Effects] = []
+        for pinned, which in members.items():
+            by_spell = any(pinned)
+            clusters = self._spells(pinned) if by_spell else self._day_cluster
+            parts.append(effects(self.codes, self.trade, rr if by_spell else rr_beside_day, clusters, subsets[which]))
+        order = np.argsort([i for which in members.values() for i in which])
+
+        def joined(name: str, kind: type) -> npt.NDArray[Any]:
+            return np.concatenate([np.zeros(0, kind), *(getattr(part, name) for part in parts)])[order.astype(np.int64)]
+
+        return Effects(
+            effect_rr=joined("effect_rr", float),
+            error_rr=joined("error_rr", float),
+            n=joined("n", int),
+            n_clusters=joined("n_clusters", int),
+        )
+
+    def _spells(self, pinned: tuple[int, ...]) -> npt.NDArray[np.int64]:
+        """Run of each row in time: maximal stretches in which the pinned regime holds, or does not."""
+        dims = [d for d, code in zip(self._regime, pinned, strict=True) if code]
+        wanted = np.array([code for code in pinned if code])
+        holds = (self.codes[self._by_time][:, dims] == wanted).all(axis=1)
+        spell = np.zeros(len(holds), dtype=np.int64)
+        spell[self._by_time[1:]] = np.cumsum(holds[1:] != holds[:-1])
+        return spell
