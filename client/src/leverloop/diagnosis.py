@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import sys
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -89,13 +90,19 @@ def _expectation(what: str) -> str:
 
 
 def _culprit(document: Any, path: str, what: str) -> tuple[str, Any]:
-    """Field and value at a path; where it says `[...]`, the first value of the type that was complained of."""
-    got = what.rpartition("got `")[2].rstrip("`") if "got `" in what else None
+    """Field and value at a path; where that says `[...]`, the first value that the complaint is true of."""
     found = list(_walk(document, _STEPS.findall(path), ""))
     for field, value in found:
-        if got is None or _JSON_TYPES.get(type(value)) == got:
+        if _meant(value, what):
             return field, value
     return found[0] if found else (path, ...)
+
+
+def _meant(value: Any, what: str) -> bool:
+    if what.startswith("Number"):
+        return type(value) is int and abs(value) > sys.float_info.max
+    got = what.rpartition("got `")[2].rstrip("`")
+    return "got `" not in what or _JSON_TYPES.get(type(value)) == got
 
 
 def _walk(node: Any, steps: list[str], path: str) -> Iterator[tuple[str, Any]]:
