@@ -15,7 +15,7 @@ from leverloop.patterns import MODULES
 from leverloop.snapshot import encode_snapshot
 from streams.codec import decode_findings, encode
 from streams.records import raw_topic, record_of
-from streams.topics import FINDINGS, LESSONS, OUTCOMES, SNAPSHOTS
+from streams.topics import FINDINGS, LESSON_EVENTS, LESSONS, OUTCOMES, SNAPSHOTS
 from tables.book import BOOK_KEY, BookState, pending_key, stored_book
 from tables.partitioned import PartitionedTable
 
@@ -33,7 +33,9 @@ def book(
     guarded: Callable[[Any], Any],
 ) -> None:
     """Wire the stage into an app."""
-    outcomes, lessons, snapshots = (raw_topic(app, name) for name in (OUTCOMES, LESSONS, SNAPSHOTS))
+    outcomes, lessons, events, snapshots = (
+        raw_topic(app, name) for name in (OUTCOMES, LESSONS, LESSON_EVENTS, SNAPSHOTS)
+    )
 
     async def run(stream: Any) -> None:
         async for event in stream.events():
@@ -50,7 +52,11 @@ def book(
 
     async def tell(now: Book) -> None:
         for event in now.events:
-            await lessons.send(key=event.lesson_id.encode(), value=encode(event), partition=0)
+            await events.send(key=event.lesson_id.encode(), value=encode(event), partition=0)
+        changed = {event.lesson_id for event in now.events}
+        for lesson in now.lessons.values():
+            if lesson.state != "retired" or lesson.id in changed:
+                await lessons.send(key=lesson.id.encode(), value=encode(lesson), partition=0)
         for module, value in _snapshots(now, parameters, config_hash, engine_version):
             await snapshots.send(key=module.encode(), value=value, partition=0)
         told = encode(decision(now))

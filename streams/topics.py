@@ -19,6 +19,7 @@ __all__ = [
     "FINDINGS",
     "INPUTS",
     "LESSONS",
+    "LESSON_EVENTS",
     "OUTCOMES",
     "OVERRIDES",
     "SNAPSHOTS",
@@ -32,6 +33,7 @@ TRADES: Final = "leverloop.trades"
 OUTCOMES: Final = "leverloop.outcomes"
 FINDINGS: Final = "leverloop.findings"
 LESSONS: Final = "leverloop.lessons"
+LESSON_EVENTS: Final = "leverloop.lesson-events"
 SNAPSHOTS: Final = "leverloop.snapshots"
 OVERRIDES: Final = "leverloop.overrides"
 CONTROL: Final = "leverloop.control"
@@ -89,6 +91,7 @@ def layout(*, app_id: str, partitions: int) -> tuple[TopicSpec, ...]:
         delete(OUTCOMES, partitions, _DERIVED_MS),
         delete(FINDINGS, 1, _DERIVED_MS, _SNAPSHOT_BYTES),
         TopicSpec(name=LESSONS, partitions=1, cleanup="compact"),
+        delete(LESSON_EVENTS, 1, _FOREVER_MS),
         delete(SNAPSHOTS, 1, _DERIVED_MS, _SNAPSHOT_BYTES),
         TopicSpec(
             name=OVERRIDES, partitions=1, cleanup="compact", max_message_bytes=_SNAPSHOT_BYTES, compression="zstd"
