@@ -45,12 +45,10 @@ def _value(dimension: Dimension) -> st.SearchStrategy[Any]:
 
 
 def scopes(module: Module, *, min_size: int = 0, max_size: int = 14) -> st.SearchStrategy[dict[str, Any]]:
-    """Scopes of a module, in bit order."""
+    """Scopes of a module, in any order."""
     dimensions = [d for d in DEFAULT_SCHEMA.dimensions if module in d.modules]
     chosen = st.lists(st.sampled_from(dimensions), unique=True, min_size=min_size, max_size=max_size)
-    return chosen.flatmap(
-        lambda found: st.fixed_dictionaries({d.name: _value(d) for d in sorted(found, key=lambda d: d.bit)})
-    )
+    return chosen.flatmap(lambda found: st.fixed_dictionaries({d.name: _value(d) for d in found}))
 
 
 decisions = st.builds(
@@ -69,7 +67,7 @@ decisions = st.builds(
 
 @st.composite
 def actions(draw: st.DrawFn) -> ActionLogged:
-    """Actions as parse_action gives them back: canonical key, category filled in, scope in bit order."""
+    """Actions as parse_action gives them back: canonical key, category filled in."""
     module: Module = draw(st.sampled_from(["pm", "dm"]))
     category = draw(st.sampled_from([c for c in _TYPES_OF if c != "allocation" or module == "dm"]))
     return ActionLogged(
