@@ -43,7 +43,7 @@ class EmbeddedPostgres:
     ) -> None:
         """Stop the server."""
         if self._server is not None:
-            self._server.stop()
+            self._server.cleanup()
             self._server = None
 
     @property

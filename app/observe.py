@@ -1,0 +1,58 @@
+"""How a worker tells what it does: structured log lines on standard error."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Any
+
+import structlog
+
+from app.settings import Settings
+
+__all__ = ["configure_logging"]
+
+_LOUD_LIBRARIES = ("faust", "mode", "aiokafka", "asyncio")
+
+
+def configure_logging(settings: Settings, stream: Any = None) -> None:
+    """Send our log events and the libraries' warnings to one place, in one form.
+
+    Parameters
+    ----------
+    settings
+        Level and format.
+    stream
+        Where to; standard error if None.
+    """
+    level = logging.getLevelNamesMapping()[settings.log_level.upper()]
+    out = stream or sys.stderr
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    colors = settings.log_format == "console" and hasattr(out, "isatty") and out.isatty()
+    renderer: Any = (
+        structlog.processors.JSONRenderer()
+        if settings.log_format == "json"
+        else structlog.dev.ConsoleRenderer(colors=colors)
+    )
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=False,
+    )
+    handler = logging.StreamHandler(out)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level)
+    for name in _LOUD_LIBRARIES:
+        logging.getLogger(name).setLevel(max(level, logging.WARNING))
