@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Final
-from urllib.parse import urlsplit
 
 from app.topic_admin.checks import Problem, Replication, problems_of
 from app.topic_admin.kafka import KafkaTopics
 from app.topic_admin.store import TopicStore
+from leverloop.brokers import broker_addresses
 from leverloop.errors import BadConfig
 from streams.topics import TopicSpec
 
 __all__ = ["create_topics", "require_topics", "verify_topics"]
 
 _FOREVER_MS: Final = -1
-_KAFKA_PORT: Final = 9092
 
 
 async def create_topics(broker_url: str, specs: Sequence[TopicSpec], *, replication: Replication) -> list[str]:
@@ -94,26 +93,5 @@ async def require_topics(
         raise BadConfig(f"the topics at {broker_url} are not fit to work on:\n{listed}")
 
 
-def kafka_addresses(broker_url: str) -> list[str]:
-    """``host:port`` of every broker in ``kafka://host:port[;kafka://host:port]``; the port is 9092 if left out.
-
-    Examples
-    --------
-    >>> kafka_addresses("kafka://a;kafka://b:9093")
-    ['a:9092', 'b:9093']
-    """
-    addresses = []
-    for part in broker_url.split(";"):
-        url = urlsplit(part)
-        try:
-            port = url.port or _KAFKA_PORT
-        except ValueError as error:
-            raise BadConfig(f"broker_url: {part}: {error}") from error
-        if url.scheme != "kafka" or not url.hostname or url.path.strip("/"):
-            raise BadConfig(f"broker_url: expected kafka://host:port[;kafka://host:port], was {broker_url}")
-        addresses.append(f"{url.hostname}:{port}")
-    return addresses
-
-
 def _store(broker_url: str) -> TopicStore:
-    return KafkaTopics(kafka_addresses(broker_url))
+    return KafkaTopics(broker_addresses(broker_url))

@@ -1,0 +1,42 @@
+"""Addresses of Kafka brokers, as a URL names them."""
+
+from __future__ import annotations
+
+from typing import Final
+from urllib.parse import urlsplit
+
+from leverloop.errors import BadConfig
+
+__all__ = ["broker_addresses"]
+
+_PORT: Final = 9092
+_FORM: Final = "kafka://host:port[;kafka://host:port]"
+
+
+def broker_addresses(url: str) -> list[str]:
+    """``host:port`` of every broker of a URL; a part without ``kafka://`` is an address, 9092 the port left out.
+
+    Raises
+    ------
+    BadConfig
+        For anything else, with what was expected.
+
+    Examples
+    --------
+    >>> broker_addresses("kafka://a;kafka://b:9093")
+    ['a:9092', 'b:9093']
+    >>> broker_addresses("127.0.0.1:19092")
+    ['127.0.0.1:19092']
+    """
+    addresses = []
+    for part in url.split(";"):
+        parsed = urlsplit(part if "://" in part else f"kafka://{part}")
+        try:
+            port = parsed.port or _PORT
+        except ValueError as error:
+            raise BadConfig(f"broker URL {url}: {error}") from error
+        if parsed.scheme != "kafka" or not parsed.hostname or parsed.path.strip("/") or parsed.query:
+            raise BadConfig(f"broker URL {url}: expected {_FORM}")
+        host = f"[{parsed.hostname}]" if ":" in parsed.hostname else parsed.hostname
+        addresses.append(f"{host}:{port}")
+    return addresses
