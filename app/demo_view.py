@@ -1,0 +1,171 @@
+"""What a person sees of a demo: one table that is alive on a terminal, lines where there is none, a summary."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from app.paper.tally import PaperSummary
+from app.settings import Settings
+from app.worker import Worker
+from leverloop.live import LiveBook
+
+__all__ = ["DemoView"]
+
+_LINE_EVERY_S: Final = 5.0
+
+
+class DemoView:
+    """Progress and summary of a demo.
+
+    Parameters
+    ----------
+    console
+        Where to.
+    settings
+        For the broker and the data directory, which are named.
+    candles
+        Folder of candles, None for the simulation.
+    """
+
+    def __init__(self, console: Console, settings: Settings, candles: Path | None) -> None:
+        self._console = console
+        self._settings = settings
+        self._market = "simulated market" if candles is None else str(candles)
+        self._live = Live(console=console, refresh_per_second=4, transient=True) if console.is_terminal else None
+        self._paper = PaperSummary()
+        self._line_at_s = self._started_s = time.monotonic()
+        self._stopping = False
+
+    def __enter__(self) -> Self:
+        """Start to show."""
+        self._console.print(f"Leverloop demo: {self._market} on {self._settings.broker_url}; Ctrl-C stops it")
+        self._console.print(f"Data and worker.log in {self._settings.data_dir}", highlight=False)
+        if self._live is not None:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop to show."""
+        if self._live is not None:
+            self._live.stop()
+
+    def update(self, paper: PaperSummary) -> None:
+        """Take the paper PM's counters."""
+        self._paper = paper
+
+    def stopping(self) -> None:
+        """Say that a signal was heard."""
+        self._stopping = True
+
+    def show(self, live: LiveBook, worker: Worker | None) -> None:
+        """Show how far everything is."""
+        rows = self._rows(live, worker)
+        if self._live is not None:
+            table = Table(show_header=False, title="stopping" if self._stopping else None)
+            for name, value in rows:
+                table.add_row(name, value)
+            self._live.update(table)
+        elif time.monotonic() - self._line_at_s >= _LINE_EVERY_S:
+            self._line_at_s = time.monotonic()
+            self._console.print(" ".join(f"{name}={value}" for name, value in rows), highlight=False, soft_wrap=True)
+
+    def finish(self, worker: Worker | None, paper: PaperSummary, *, market_ended: bool) -> None:
+        """Print the summary."""
+        if self._live is not None:
+            self._live.stop()
+        why = "the market has ended" if market_ended else "stopped"
+        self._console.print(
+            f"\n{why} at {_time(paper.at_ms)} event time, after {time.monotonic() - self._started_s:.0f} s"
+        )
+        table = Table(show_header=False, title="What the loop did")
+        for name, value in self._summary(worker, paper):
+            table.add_row(name, value)
+        self._console.print(table)
+        if worker is not None:
+            self._console.print(_lessons(worker))
+
+    def _rows(self, live: LiveBook, worker: Worker | None) -> list[tuple[str, str]]:
+        paper = self._paper
+        snapshot = live.book.snapshot
+        rows = [
+            ("time", _time(paper.at_ms)),
+            ("candles", f"{paper.candles:,}"),
+            ("actions", f"{paper.actions:,}"),
+            ("trades", f"{paper.trades:,}"),
+        ]
+        if worker is not None:
+            rows.append(("outcomes", f"{worker.outcomes:,}"))
+            rows.append(("lessons", str(len(_active(worker)))))
+        rows.append(("snapshot", "none yet" if snapshot is None else f"v{snapshot.version}"))
+        rows.append(("levers_applied", f"{paper.levers_applied:,}"))
+        return rows
+
+    @staticmethod
+    def _summary(worker: Worker | None, paper: PaperSummary) -> list[tuple[str, str]]:
+        rows = [
+            ("candles", f"{paper.candles:,}"),
+            ("actions logged", f"{paper.actions:,}"),
+            ("trades closed", f"{paper.trades:,}"),
+        ]
+        if worker is not None:
+            rows.append(("outcomes", f"{worker.outcomes:,}"))
+            state = worker.book
+            if state is not None and state.book is not None:
+                rows.append(("epochs closed", f"{state.book.version:,}"))
+        versions = paper.snapshot_versions
+        rows += [
+            ("snapshots decided by", f"{len(versions)} (newest v{versions[-1]})" if versions else "none"),
+            ("levers applied", f"{paper.levers_applied:,} actions"),
+            ("decisions", ", ".join(f"{n:,} {reason}" for reason, n in sorted(paper.reasons.items())) or "none"),
+            ("mean rr", _rr(paper.mean_rr)),
+            ("  with a lever", f"{_rr(paper.mean_rr_with)} over {paper.trades_with:,} trades"),
+            ("  without", f"{_rr(paper.mean_rr_without)} over {paper.trades - paper.trades_with:,} trades"),
+        ]
+        return rows
+
+
+def _active(worker: Worker) -> list[str]:
+    state = worker.book
+    if state is None or state.book is None:
+        return []
+    return [lesson.id for lesson in state.book.lessons.values() if lesson.state == "active"]
+
+
+def _lessons(worker: Worker) -> Table | str:
+    state = worker.book
+    lessons = [] if state is None or state.book is None else list(state.book.lessons.values())
+    if not lessons:
+        return "No lessons yet: nothing differs from luck beyond doubt. Longer runs have more to go by."
+    table = Table(title="Lessons")
+    for name in ("pattern", "category", "scope", "state", "n", "effect R", "levers"):
+        table.add_column(name, justify="right" if name in ("n", "effect R") else "left")
+    for lesson in sorted(lessons, key=lambda known: known.created_at_ms):
+        seen = lesson.evidence
+        table.add_row(
+            lesson.pattern_key,
+            lesson.action_category,
+            ", ".join(f"{name}={value}" for name, value in lesson.scope.items()),
+            f"{lesson.state} ({lesson.reason})",
+            str(seen.stats.n),
+            f"{seen.effect_rr:+.2f} ± {seen.error_rr:.2f}",
+            ", ".join(f"{name} {value:.3f}" for name, value in lesson.levers.items()),
+        )
+    return table
+
+
+def _time(at_ms: int) -> str:
+    return f"{datetime.fromtimestamp(at_ms / 1000, UTC):%Y-%m-%d %H:%M}" if at_ms else "not started"
+
+
+def _rr(value: float | None) -> str:
+    return "none" if value is None else f"{value:+.3f} R"

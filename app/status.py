@@ -1,0 +1,94 @@
+"""`leverloop status`: what is on the topics, counted from the topics alone."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from datetime import UTC, datetime
+
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+from app.settings import Settings
+from app.topic_reader import read_topic
+from leverloop.snapshot import Snapshot, decode_snapshot
+from streams.codec import DeadLetter
+from streams.topics import ACTIONS, DEAD_LETTERS, LESSONS, OUTCOMES, OVERRIDES, TRADES
+
+__all__ = ["Status", "read_status", "show_status"]
+
+
+class _Kind(msgspec.Struct):
+    kind: str
+    outcome_id: str = ""
+
+
+class _State(msgspec.Struct):
+    state: str
+
+
+class Status(msgspec.Struct, kw_only=True):
+    """Counts of a deployment; outcomes by id, each id once however often its record was delivered."""
+
+    actions: int = 0
+    trades: int = 0
+    outcomes: int = 0
+    outcome_records: int = 0
+    """Records that carry these outcomes: more than outcomes after a crash (redelivery) or a revision."""
+    lessons: dict[str, int] = {}
+    """State -> lessons."""
+    snapshots: dict[str, Snapshot] = {}
+    """Module -> the snapshot that stands."""
+    dead_letters: dict[str, int] = {}
+    """Field and reason -> count."""
+
+
+async def read_status(broker_url: str) -> Status:
+    """Count everything from the topics."""
+    status = Status()
+    status.actions = sum([1 async for _ in read_topic(broker_url, ACTIONS)])
+    status.trades = sum([1 async for _ in read_topic(broker_url, TRADES)])
+    kind = msgspec.json.Decoder(_Kind)
+    ids: set[str] = set()
+    async for record in read_topic(broker_url, OUTCOMES):
+        found = kind.decode(record.value or b"{}")
+        if found.kind == "outcome":
+            ids.add(found.outcome_id)
+            status.outcome_records += 1
+        elif found.kind == "voided":
+            ids.discard(found.outcome_id)
+    status.outcomes = len(ids)
+    states = {
+        r.key: msgspec.json.decode(r.value or b"", type=_State).state async for r in read_topic(broker_url, LESSONS)
+    }
+    status.lessons = dict(Counter(states.values()))
+    async for record in read_topic(broker_url, OVERRIDES):
+        if record.value:
+            snapshot = decode_snapshot(record.value)
+            status.snapshots[snapshot.module] = snapshot
+    letters = [msgspec.json.decode(r.value or b"", type=DeadLetter) async for r in read_topic(broker_url, DEAD_LETTERS)]
+    status.dead_letters = dict(Counter(letter.reason.partition(", was ")[0] for letter in letters))
+    return status
+
+
+def show_status(settings: Settings) -> int:
+    """Print the status; return the exit code."""
+    status = asyncio.run(read_status(settings.broker_url))
+    table = Table(title=f"Leverloop on {settings.broker_url}", show_header=False)
+    table.add_row("actions logged", f"{status.actions:,}")
+    table.add_row("trades closed", f"{status.trades:,}")
+    repeated = status.outcome_records - status.outcomes
+    table.add_row(
+        "outcomes", f"{status.outcomes:,}" + (f" (and {repeated:,} records of them again)" if repeated else "")
+    )
+    table.add_row("lessons", ", ".join(f"{n} {state}" for state, n in sorted(status.lessons.items())) or "none")
+    for module, snapshot in sorted(status.snapshots.items()):
+        at = datetime.fromtimestamp(snapshot.epoch_at_ms / 1000, UTC)
+        count = sum(1 for _ in snapshot.overrides())
+        table.add_row(f"snapshot {module}", f"version {snapshot.version}, epoch {at:%Y-%m-%d %H:%M}, {count} overrides")
+    table.add_row("dead letters", f"{sum(status.dead_letters.values()):,}")
+    for reason, n in sorted(status.dead_letters.items()):
+        table.add_row("", f"{n} x {reason}")
+    Console().print(table)
+    return 0
