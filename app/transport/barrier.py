@@ -1,0 +1,269 @@
+"""The commit barrier: offsets are committed only when nothing that follows from their events can be lost.
+
+One Producer mixin and one Consumer mixin for both transports, over Faust 0.15.3 (versions are asserted at start).
+The order of a commit, and what a crash after each step costs:
+
+1. Choose the offsets: per partition the one after the last event before which none is unfinished (`progress`).
+   Crash: all of it is delivered again.
+2. Wait until every changelog record and output registered so far is acknowledged. The ledger is read after the
+   choice, so it holds at least what the chosen events have sent. Crash: delivered again, with effects that are
+   keyed and overwrite themselves.
+3. Commit. Crash before the answer: delivered again, or not; both are right.
+4. Note the committed offsets, on success only; a commit that was refused is tried again with the next.
+
+A send that fails, one that is not acknowledged in time, an agent that raises, a service that crashes, an event that
+stays unfinished: the process ends without a further commit (`App.fail`). So does the second chance of Faust to
+commit: agents are cancelled at shutdown, and a cancelled agent acknowledges its event, therefore nothing is committed
+after `seal`.
+
+The mixin also delivers the fetched records itself. Faust's own loop pays four tasks a record, and moves the position
+while a batch from before the seek is still being handed out, which leaves gaps that block committing for ever.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
+from time import monotonic
+from typing import Any, Final
+
+from faust.transport.consumer import Consumer, ensure_TP
+from faust.transport.producer import Producer
+from faust.types import TP
+
+from app.transport.progress import Progress
+
+__all__ = ["BarrierConsumer", "BarrierProducer"]
+
+CONFIRM_TIMEOUT_S: Final = 30.0  # half of the rebalance timeout: a revocation waits for the barrier, too
+STALL_TIMEOUT_S: Final = 300.0  # ten times that: one event for so long is stuck, not slow
+_FETCH_S: Final = 0.25  # a seek waits for the fetch in flight: so long at most
+_IDLE_S: Final = 0.02  # every partition is paused, or its queue is full: look again
+_BREATH: Final = 100  # records handed over before the loop may run the agents
+
+
+class BarrierProducer(Producer):
+    """Registers every send; `confirm` waits for what is registered."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._unconfirmed: Final[deque[asyncio.Future[Any]]] = deque()
+        self.buffer.max_messages = 1000  # of Faust's 100 an agent with a table is always short, and says so
+
+    def send_soon(self, fut: Any) -> None:
+        """Send a changelog record."""
+        self._unconfirmed.append(fut)
+        super().send_soon(fut)
+
+    async def send(self, topic: str, *args: Any, **kwargs: Any) -> Any:
+        """Send an output; a failure now or later ends the process."""
+        try:
+            delivery = await super().send(topic, *args, **kwargs)
+        except Exception as error:
+            self.app.fail(f"a record for {topic} could not be sent: {error!r}")
+            raise
+        self._unconfirmed.append(delivery)
+        delivery.add_done_callback(self._on_delivery)
+        return delivery
+
+    async def confirm(self, timeout_s: float = CONFIRM_TIMEOUT_S) -> bool:
+        """Wait until all sends registered by now are acknowledged; False (after `App.fail`) if one is not."""
+        deadline = monotonic() + timeout_s
+        for _ in range(len(self._unconfirmed)):
+            delivery = self._unconfirmed[0]
+            if not delivery.done():
+                await asyncio.wait([delivery], timeout=deadline - monotonic())
+            if not delivery.done():
+                self.app.fail(f"{len(self._unconfirmed)} sends were not acknowledged within {timeout_s:g} s")
+                return False
+            self._on_delivery(delivery)
+            if self.app.failed is not None:
+                return False
+            # Last: if this wait is cancelled, the next one asks for the same delivery again.
+            self._unconfirmed.popleft()
+        return True
+
+    def _on_delivery(self, delivery: asyncio.Future[Any]) -> None:
+        if delivery.cancelled():
+            self.app.fail("a send was cancelled: nobody knows whether it arrived")
+        elif delivery.exception() is not None:
+            self.app.fail(f"a send failed: {delivery.exception()!r}")
+
+
+class BarrierConsumer(Consumer):
+    """Counts deliveries, and commits behind the barrier.
+
+    The class it is mixed into gives `assignment`, `_getmany`, `_to_message`, `_commit`, `_seek`, `seek_wait` and
+    `seek_to_committed`, which must move every source partition: to an explicit earliest where nothing is
+    committed. `_commit` is called with partitions of the current assignment, one call at a time.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._progress: dict[TP, Progress] = {}
+        self._fetching: Final = asyncio.Lock()
+        self._committing: Final = asyncio.Lock()
+        self._seeks_waiting = 0
+        self._sealed = False
+        super().__init__(*args, **kwargs)
+
+    def seal(self) -> None:
+        """Commit nothing from now on: what is acknowledged after this may have been cancelled, not finished."""
+        self._sealed = True
+
+    async def commit(self, topics: Any = None, start_new_transaction: bool = True) -> bool:
+        """Commit what is finished, after any commit that is in flight: at a revocation each counts."""
+        if self.app.client_only:
+            return False
+        async with self._committing:
+            self._require_movement()
+            return bool(await self.force_commit(topics, start_new_transaction=start_new_transaction))
+
+    async def _commit_tps(self, tps: Iterable[TP], start_new_transaction: bool) -> bool:  # noqa: ARG002
+        wanted = self._committable()
+        if not wanted or self._sealed or self.app.failed is not None:
+            return False
+        if not await self.app.producer.confirm() or self._sealed:
+            return False
+        held = self.assignment()
+        offsets = {tp: offset for tp, offset in wanted.items() if tp in held}
+        if not offsets or not await self._commit(offsets):
+            self.log.warning("commit_refused offsets=%r", wanted)
+            return False
+        self._committed_offset.update(offsets)
+        self.app.tables.on_commit(offsets)
+        self.app.monitor.on_tp_commit(offsets)
+        return True
+
+    def _committable(self) -> dict[TP, int]:
+        found = {}
+        for tp, progress in self._progress.items():
+            committed = self._committed_offset[tp]
+            self._acked[tp].clear()  # Faust's list of the same offsets; nobody else empties it
+            offset = progress.advance(self._acked_index[tp], committed)
+            if offset is not None and (committed is None or offset > committed):
+                found[tp] = offset
+        return found
+
+    def _require_movement(self) -> None:
+        if self.app.rebalancing or not self.flow_active:
+            return
+        late = monotonic() - STALL_TIMEOUT_S
+        for tp, progress in self._progress.items():
+            if progress.moved_at < late and progress.waits(self._committed_offset[tp]):
+                self.app.fail(f"{tp.topic}/{tp.partition} has not moved for {STALL_TIMEOUT_S:g} s")
+
+    async def perform_seek(self) -> None:
+        """Move every source partition to its committed offset."""
+        async with self._committing, self._between_batches():
+            committed = await self.seek_to_committed()
+            self._forget(list(self._progress))
+            self._committed_offset.update({ensure_TP(tp): offset for tp, offset in committed.items()})
+
+    async def seek(self, partition: TP, offset: int) -> None:
+        """Move one partition."""
+        async with self._between_batches():
+            await self._seek(partition, offset)
+            self._forget([ensure_TP(partition)])
+
+    async def seek_wait(self, partitions: Mapping[TP, int]) -> None:
+        """Move partitions; recovery uses it for changelogs."""
+        async with self._between_batches():
+            await super().seek_wait(partitions)
+            self._forget([ensure_TP(tp) for tp in partitions])
+
+    async def on_partitions_revoked(self, revoked: set[TP]) -> None:
+        """Finish what is in work, commit it, and only then forget it: Faust has it the other way round."""
+        await self._on_partitions_revoked(revoked)
+        self._active_partitions.difference_update(revoked)
+        self._paused_partitions.difference_update(revoked)
+        self._forget(revoked)
+        for tp in revoked:
+            self._committed_offset.pop(tp, None)
+
+    async def wait_empty(self) -> None:
+        """Wait for the handlers that have begun, and commit; a failed worker waits for nobody."""
+        if self.app.failed is None:
+            await super().wait_empty()
+
+    async def on_task_error(self, exc: BaseException) -> None:
+        """End the process: an agent has raised, and its event is about to be acknowledged."""
+        self.app.fail(f"an agent failed: {exc!r}", exc)
+
+    async def on_stop(self) -> None:
+        """Stop without a commit: the last one was made while the agents still ran."""
+        self.seal()
+        await super().on_stop()
+
+    def _forget(self, tps: Iterable[TP]) -> None:
+        for tp in tps:
+            for state in (self._progress, self._acked, self._acked_index, self._gap, self._read_offset):
+                state.pop(tp, None)
+
+    @asynccontextmanager
+    async def _between_batches(self) -> AsyncIterator[None]:
+        """Position may be moved: what was fetched from the old one has been handed over, or is given up."""
+        self._seeks_waiting += 1
+        try:
+            async with self._fetching:
+                yield
+        finally:
+            self._seeks_waiting -= 1
+
+    async def _drain_messages(self, fetcher: Any) -> None:
+        try:
+            while not (self.should_stop or fetcher.should_stop):
+                if not self.flow_active:
+                    await self.wait_first(self.can_resume_flow, fetcher._stopped)
+                elif not self._get_active_partitions():
+                    await self.sleep(_IDLE_S)
+                else:
+                    await asyncio.sleep(0)
+                    async with self._fetching:
+                        await self._deliver_next()
+        except self.consumer_stopped_errors:
+            if not self.app.should_stop:
+                raise
+        except asyncio.CancelledError:
+            if not self.app.should_stop:
+                raise
+
+    async def _deliver_next(self) -> None:
+        generation = self.app.consumer_generation_id
+        records = await self._getmany(active_partitions=self._get_active_partitions(), timeout=_FETCH_S)
+        if not records or not self.flow_active:
+            return  # the flow resumes after a seek only: what was fetched and dropped here is fetched again
+        for tp in records:
+            self.app.monitor.track_tp_end_offset(ensure_TP(tp), self.highwater(tp) or 0)
+        delivering = asyncio.ensure_future(self._deliver(records, generation))
+        suspended = asyncio.ensure_future(self.suspend_flow.wait())
+        try:
+            await asyncio.wait((delivering, suspended), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            suspended.cancel()
+            delivering.cancel()  # it waits for room in a queue that nobody reads any more
+            await asyncio.wait((delivering,))
+        if not delivering.cancelled():
+            delivering.result()
+
+    async def _deliver(self, records: Mapping[Any, list[Any]], generation: int) -> None:
+        active = self._get_active_partitions()
+        acking = self.app.topics.acking_topics
+        for count, (tp, record) in enumerate(self.scheduler.iterate(records)):
+            if not self.flow_active or self._seeks_waiting or self.app.consumer_generation_id != generation:
+                return
+            if tp not in active and tp not in self._buffered_partitions:
+                continue
+            message = self._to_message(tp, record)
+            if message.topic in acking:
+                self._progress_of(message.tp).deliver(message.offset)
+            await self.callback(message)
+            if count % _BREATH == 0:
+                await asyncio.sleep(0)
+
+    def _progress_of(self, tp: TP) -> Progress:
+        progress = self._progress.get(tp)
+        if progress is None:
+            progress = self._progress[tp] = Progress()
+        return progress
