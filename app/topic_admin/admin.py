@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from app.topic_admin.checks import Problem, Replication, problems_of
+from app.topic_admin.embedded import EmbeddedTopics, log_path
 from app.topic_admin.kafka import KafkaTopics
 from app.topic_admin.store import TopicStore
 from leverloop.brokers import broker_addresses
@@ -94,4 +95,6 @@ async def require_topics(
 
 
 def _store(broker_url: str) -> TopicStore:
+    if broker_url.startswith("embedded:"):
+        return EmbeddedTopics(log_path(broker_url))
     return KafkaTopics(broker_addresses(broker_url))
