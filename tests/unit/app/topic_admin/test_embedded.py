@@ -24,7 +24,7 @@ async def test_before_the_file_is_there_every_topic_is_missing_and_no_file_is_ma
     specs = layout(app_id="leverloop", partitions=4)
     found = await verify_topics(f"embedded://{tmp_path}/log.db", specs, replication=PRODUCTION)
     assert [(problem.topic, problem.found) for problem in found] == [(spec.name, "none of that name") for spec in specs]
-    assert not (tmp_path / "log.db").exists()  # noqa: ASYNC240
+    assert not (tmp_path / "log.db").exists()
 
 
 async def test_every_departure_is_seen_and_left_as_it_is(tmp_path: Path) -> None:
