@@ -6,6 +6,7 @@ Rules of the state, one `Trade` per trade_id:
 2. The close with the highest revision stands; a lower one changes nothing.
 3. Whenever both are there, the outcomes are a function of the state alone: the order of arrival is gone.
 4. A void close takes back the outcomes of every action the trade has.
+5. An action more than late_grace after the close that stands has no outcome, whichever came first.
 """
 
 from __future__ import annotations
@@ -96,14 +97,14 @@ def outcomes(trade: Trade, parameters: Parameters) -> tuple[Outcome | OutcomeVoi
         return ()
     ordered = sorted(trade.actions.values(), key=lambda action: (action.event_at_ms, action.action_id))
     if close.void:
-        return tuple(
-            OutcomeVoided(outcome_id=a.action_id, trade_id=a.trade_id, group=group_of(a.pattern_key, a.category))
-            for a in ordered
-        )
-    others = [Companion(group=group_of(a.pattern_key, a.category), scope=a.scope) for a in ordered]
-    result: list[Outcome | OutcomeVoided] = []
+        return tuple(_voided(action) for action in ordered)
+    limit_at_ms = close.event_at_ms + parameters.late_grace_ms
+    counted = [action for action in ordered if action.event_at_ms <= limit_at_ms]
+    others = [Companion(group=group_of(a.pattern_key, a.category), scope=a.scope) for a in counted]
+    # A revision may have moved the close: what it leaves too late is taken back.
+    result: list[Outcome | OutcomeVoided] = [_voided(action) for action in ordered[len(counted) :]]
     categories: set[str] = set()
-    for i, action in enumerate(ordered):
+    for i, action in enumerate(counted):
         result.append(
             _outcome(
                 action,
@@ -126,6 +127,11 @@ def deadline_at_ms(trade: Trade, parameters: Parameters) -> int:
     if trade.close is not None:
         seen.append(trade.close.event_at_ms)
     return min(seen) + parameters.max_open_ms
+
+
+def _voided(action: ActionLogged) -> OutcomeVoided:
+    group = group_of(action.pattern_key, action.category)
+    return OutcomeVoided(outcome_id=action.action_id, trade_id=action.trade_id, group=group)
 
 
 def _outcome(

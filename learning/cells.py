@@ -26,8 +26,8 @@ RR_SCALE: Final = 100_000
 
 _FIRST_CAPACITY: Final = 256
 _UNKNOWN: Final = -1
-_OTHER_CODE: Final = 65_535
-"""A dimension with more distinct values than that folds the rest into one counted `other`."""
+_NOBODY: Final = 65_535
+"""A code that no row has. Values of a dimension past the 65,534th count as missing: they form no subset."""
 
 _FIELDS: Final[dict[str, Any]] = {
     "rr_q": np.int64,
@@ -182,7 +182,7 @@ class GroupCells:
             if name not in self.dimensions:
                 return np.zeros(len(rows), dtype=np.bool_)
             d = self.dimensions.index(name)
-            hit &= self._codes[rows, d] == self._codes_of[d].get(value, _OTHER_CODE)
+            hit &= self._codes[rows, d] == self._codes_of[d].get(value, _NOBODY)
         return hit
 
     def scope_of(self, codes: npt.NDArray[Any]) -> Scope:
@@ -197,11 +197,22 @@ class GroupCells:
         """Vector of codes of a scope subset: (n_dimensions,) int32; an unseen value gets a code nobody has."""
         return np.array(
             [
-                self._codes_of[d].get(scope[name], _OTHER_CODE) if name in scope else 0
+                self._codes_of[d].get(scope[name], _NOBODY) if name in scope else 0
                 for d, name in enumerate(self.dimensions)
             ],
             dtype=np.int32,
         )
+
+    def ordered(self, codes: npt.NDArray[np.int32]) -> npt.NDArray[np.int64]:
+        """Order of coded subsets by their values, not by when each value was seen first: (n_subsets,) int64."""
+        ranks = np.empty(codes.shape, dtype=np.int64)
+        for d in range(codes.shape[1]):
+            present, inverse = np.unique(codes[:, d], return_inverse=True)
+            names = [self.value_name(d, code) for code in present.tolist()]
+            rank = np.empty(len(names), dtype=np.int64)
+            rank[sorted(range(len(names)), key=names.__getitem__)] = np.arange(len(names))
+            ranks[:, d] = rank[inverse]
+        return np.lexsort(ranks.T[::-1])
 
     def value_name(self, dimension: int, code: int) -> str:
         """Text of a coded value, empty where missing."""
@@ -211,8 +222,8 @@ class GroupCells:
         codes = self._codes_of[dimension]
         code = codes.get(value)
         if code is None:
-            if len(codes) + 1 >= _OTHER_CODE:
-                return _OTHER_CODE
+            if len(codes) + 1 >= _NOBODY:
+                return 0
             code = codes[value] = len(codes) + 1
             self._values[dimension].append(value)
         return code

@@ -21,7 +21,7 @@ __all__ = ["Cube", "enumerate_subsets"]
 
 
 class Cube(msgspec.Struct, frozen=True, kw_only=True):
-    """Tracked subsets of a group, in the order of their codes.
+    """Tracked subsets of a group, in the order of their values: where two tie, every run takes the same one.
 
     codes: (n_subsets, n_dimensions) int32, 0 where a dimension is free. n (distinct trades) and
     n_actions: (n_subsets,) int64.
@@ -64,7 +64,7 @@ def enumerate_subsets(cells: GroupCells, rows: npt.NDArray[np.int64], parameters
         n_min,
         limit,
     )
-    order = np.lexsort(codes.T[::-1])
+    order = cells.ordered(codes)
     return Cube(codes=codes[order], n=n[order], n_actions=n_actions[order])
 
 
