@@ -98,9 +98,9 @@ def shrunk(effect_rr: float, error_rr: float) -> float:
     >>> shrunk(0.6, 0.2), shrunk(0.1, 0.2)
     (0.5333333333333333, 0.0)
     """
-    if effect_rr == 0.0:
+    if abs(effect_rr) <= error_rr:
         return 0.0
-    return effect_rr * max(0.0, 1.0 - (error_rr / effect_rr) ** 2)
+    return effect_rr * (1.0 - (error_rr / effect_rr) ** 2)
 
 
 @numba.njit(cache=True, nogil=True)
