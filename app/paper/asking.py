@@ -10,7 +10,7 @@ import msgspec
 from app.paper.indicators import Reading
 from app.paper.regimes import RegimeTracker
 from app.paper.resample import Bar
-from app.paper.strategy import Knobs, Scores, a_value, e_value
+from app.paper.strategy import Knobs, Scores, a_value, e_value, tuned
 from leverloop.applying import apply_pattern_execution_overrides, apply_pattern_strength_overrides
 from leverloop.events import Decision, Regime
 from leverloop.patterns import ActionCategory
@@ -102,6 +102,7 @@ class View:
         strength = apply_pattern_strength_overrides(
             resolution, category=category, a_value=self.a, e_value=self.e, position_size_frac=size_frac
         )
+        own = tuned(knobs, category, strength.a_value, strength.e_value)
         return Answer(
             pattern_key=pattern_key,
             category=category,
@@ -111,7 +112,7 @@ class View:
             a=strength.a_value,
             e=strength.e_value,
             size_frac=strength.position_size_frac,
-            knobs=_applied(resolution, knobs) if resolution.levers else knobs,
+            knobs=_applied(resolution, own) if resolution.levers else own,
             decision=resolution.decision(
                 before={"A_value": self.a, "E_value": self.e, "position_size_frac": size_frac},
                 after={

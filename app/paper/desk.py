@@ -47,7 +47,7 @@ class Waiting(msgspec.Struct):
     trade_id: str
     answer: Answer
     r_price: float
-    delay_bars: int
+    delay_bars: float
     tape: list[TapeBar]
 
 
@@ -168,7 +168,7 @@ class Dealer:
             self._resolve, strategy.trim_key(view.reading), "trim", position.trade_id, self._knobs, held_frac
         )
         knobs = answer.knobs
-        if answer.signals["OX"] < strategy.min_ox(knobs.min_ox_for_trim, answer.e):
+        if answer.signals["OX"] < knobs.min_ox_for_trim:
             return []
         wait_bars = max(1, whole_bars(knobs.trim_delay))
         position.tape[-1] = TapeBar(bar, position.tape[-1].stops, wait_bars)
@@ -189,7 +189,7 @@ class Dealer:
         rest_frac = position.rest_frac
         answer = view.ask(self._resolve, strategy.add_key(reading), "add", position.trade_id, self._knobs, rest_frac)
         knobs = answer.knobs
-        if not strategy.waited_for_add(position, knobs) or not strategy.allows_add(answer.signals, answer.a, knobs):
+        if not strategy.waited_for_add(position, knobs) or not strategy.allows_add(answer.signals, knobs):
             return []
         part = strategy.add_fraction(answer.a) * knobs.phase_scaling.get(reading.state, 1.0)
         size_frac = answer.size_frac * part

@@ -71,9 +71,9 @@ def closed(position: Position, exit_price: float, why: str, knobs: Knobs) -> Tra
         exit_reason=why,
         counterfactual=Counterfactual(
             missed_entry_rr=round(came.missed_entry_rr, 6),
-            best_entry_bars=came.best_entry_bars,
+            best_entry_bars=float(came.best_entry_bars),
             missed_exit_rr=round(came.missed_exit_rr, 6),
-            best_exit_bars=came.best_exit_bars,
+            best_exit_bars=float(came.best_exit_bars),
             deltas=_deltas(position, exit_price, position.here, knobs),
         ),
     )

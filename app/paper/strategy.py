@@ -16,6 +16,7 @@ import msgspec
 from app.paper.indicators import Reading
 from app.paper.resample import Bar
 from app.paper.trade import Position
+from leverloop.patterns import ActionCategory
 
 __all__ = [
     "EXIT_KEY",
@@ -33,9 +34,9 @@ __all__ = [
     "entry_quality",
     "find_setup",
     "leaves",
-    "min_ox",
     "trail_distance",
     "trim_key",
+    "tuned",
     "wants_trim",
 ]
 
@@ -53,15 +54,15 @@ _MAX_HOLD_BARS: Final = 120
 
 
 class Knobs(msgspec.Struct, frozen=True, kw_only=True):
-    """The PM's own settings, before any lever."""
+    """The PM's own settings, before any lever; bars are whole, but numbers like the others."""
 
-    entry_delay_bars: int = 0
+    entry_delay_bars: float = 0.0
     phase1_frac: float = 0.6
     """Part of the planned position that is bought at the entry."""
     phase_scaling: dict[str, float] = msgspec.field(default_factory=lambda: {"S1": 1.0, "S2": 1.0, "S3": 1.0})
     trim_delay: float = 5.0
     """Bars between the last change of the position and a trim."""
-    wait_n_bars_after_trim: int = 0
+    wait_n_bars_after_trim: float = 0.0
     wait_for_signal: float = 0.0
     """TS that an entry waits for."""
     panic_trigger_level: float = 1.0
@@ -170,15 +171,28 @@ def add_key(reading: Reading) -> str:
     return f"pm.uptrend.{reading.state}.add"
 
 
-def min_ox(knob: float, e: float) -> float:
-    """Overextension that a trim needs at an assertiveness."""
-    return knob - 0.4 * (e - 0.5)
+def tuned(knobs: Knobs, category: ActionCategory, a: float, e: float) -> Knobs:
+    """Knobs at an appetite and an assertiveness: what the PM itself would ask of an add or a trim.
+
+    Levers on thresholds come after it and are absolute: a bound that they set is the bound.
+
+    Examples
+    --------
+    >>> tuned(KNOBS, "add", 1.0, 0.5).min_ts_for_add, tuned(KNOBS, "trim", 0.5, 0.75).min_ox_for_trim
+    (0.4, 0.4)
+    """
+    if category == "add":
+        return msgspec.structs.replace(knobs, min_ts_for_add=_unit(knobs.min_ts_for_add - 0.2 * (a - 0.5)))
+    if category == "trim":
+        return msgspec.structs.replace(knobs, min_ox_for_trim=_unit(knobs.min_ox_for_trim - 0.4 * (e - 0.5)))
+    return knobs
 
 
-def allows_add(signals: dict[str, float], a: float, knobs: Knobs) -> bool:
-    """Whether the signals allow an add at an appetite."""
-    strong = signals["TS"] >= knobs.min_ts_for_add - 0.2 * (a - 0.5)
-    return strong and signals["DX"] >= knobs.min_dx_for_add and signals["EDX"] <= knobs.max_edx_for_add
+def allows_add(signals: dict[str, float], knobs: Knobs) -> bool:
+    """Whether the signals allow an add."""
+    if signals["TS"] < knobs.min_ts_for_add or signals["DX"] < knobs.min_dx_for_add:
+        return False
+    return signals["EDX"] <= knobs.max_edx_for_add
 
 
 def add_fraction(a: float) -> float:

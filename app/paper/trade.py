@@ -103,7 +103,7 @@ class Position(msgspec.Struct):
     """Place of the last entry, add or trim."""
     trail_mult: float = 1.0
     """Trailing multiple that the last trim asked for."""
-    wait_bars: int = 0
+    wait_bars: float = 0.0
     """Bars that it wants the next add to wait."""
     actions: int = 0
 

@@ -1,0 +1,42 @@
+"""Counters count each event once, and tell trades with levers from trades without."""
+
+import pytest
+
+from app.paper.tally import PaperSummary
+from tests.unit.app.paper.scenes import actions, neutral, traded_with, trades
+
+
+def tallied(events: tuple) -> PaperSummary:
+    summary = PaperSummary()
+    for event in events:
+        summary.count(event)
+    return summary
+
+
+def test_a_run_without_levers() -> None:
+    summary = tallied(neutral())
+    assert summary.actions == len(actions(neutral()))
+    assert summary.trades == len(trades(neutral()))
+    assert summary.reasons == {"NOT_READY": summary.actions}
+    assert (summary.levers_applied, summary.snapshot_versions, summary.mean_rr_with) == (0, [], None)
+    results = [t.rr for t in trades(neutral()).values() if t.rr is not None]
+    assert summary.mean_rr == summary.mean_rr_without == pytest.approx(sum(results) / len(results))
+
+
+def test_a_run_with_levers_on_trims() -> None:
+    events = traded_with("trim", "trim_delay_mult", 1.25)
+    summary = tallied(events)
+    trimmed = {a.trade_id for a in actions(events, "trim")}
+    closed = trades(events)
+    assert summary.levers_applied == summary.reasons["MATCHED"] == len(actions(events, "trim"))
+    assert summary.snapshot_versions == [1]
+    assert summary.trades_with == len(trimmed & closed.keys())
+    assert summary.levered == trimmed - closed.keys()
+    with_ = [t.rr for k, t in closed.items() if k in trimmed and t.rr is not None]
+    assert summary.mean_rr_with == pytest.approx(sum(with_) / len(with_))
+    without = [t.rr for k, t in closed.items() if k not in trimmed and t.rr is not None]
+    assert summary.mean_rr_without == pytest.approx(sum(without) / len(without))
+
+
+def test_a_lever_at_its_neutral_is_not_applied() -> None:
+    assert tallied(traded_with("entry", "size_mult", 1.0)).levers_applied == 0
