@@ -283,8 +283,8 @@ def _partitioner(key: bytes, all_partitions: Sequence[int], _available: Sequence
 
 
 async def _discard(producer: Any) -> None:
-    # An idempotent producer never gives up a batch, so with the brokers away its `stop` would wait for ever:
-    # end its sender first, then fail what is left, in this order (a sender that finds its batches failed breaks).
+    # An idempotent producer never gives up a batch: with the brokers away its own `stop` would wait for ever.
+    # This is the rest of what `stop` does; what was not acknowledged is still in the emitter's buffer.
     await producer._sender.close()  # noqa: SLF001
-    producer._message_accumulator.fail_all(KafkaError("given up by the emitter"))  # noqa: SLF001
-    await producer.stop()
+    producer._closed = True  # noqa: SLF001
+    await producer.client.close()
