@@ -75,6 +75,40 @@ class ClusteredGroup:
             n_clusters=joined("n_clusters", int),
         )
 
+    def cautious(
+        self,
+        subsets: npt.NDArray[np.int32],
+        rr: npt.NDArray[np.float64],
+        rr_beside_day: npt.NDArray[np.float64],
+    ) -> Effects:
+        """Effect of each subset with the largest error of any clustering that it could hide behind.
+
+        A subset that pins a slow and a fast regime has many short spells, all within few spells of the slow
+        one: taken as independent they make an accident of the slow regime significant. So errors are also
+        taken over the runs of each pinned regime by itself, and over days, and the largest stands.
+
+        Parameters
+        ----------
+        subsets, rr, rr_beside_day
+            As of `effects`.
+        """
+        found = self.effects(subsets, rr, rr_beside_day)
+        error, n_clusters = found.error_rr.copy(), found.n_clusters.copy()
+        for i, codes in enumerate(subsets):
+            pinned = [d for d in self._regime if codes[d]]
+            for clusters in [*(self._runs(d) for d in pinned), self._day_cluster] if pinned else []:
+                other = effects(self.codes, self.trade, rr, clusters, subsets[i : i + 1])
+                error[i] = max(error[i], other.error_rr[0])
+                n_clusters[i] = min(n_clusters[i], other.n_clusters[0])
+        return Effects(effect_rr=found.effect_rr, error_rr=error, n=found.n, n_clusters=n_clusters)
+
+    def _runs(self, dimension: int) -> npt.NDArray[np.int64]:
+        """Run of each row in time: maximal stretches of one value of a dimension."""
+        values = self.codes[self._by_time, dimension]
+        run = np.zeros(len(values), dtype=np.int64)
+        run[self._by_time[1:]] = np.cumsum(values[1:] != values[:-1])
+        return run
+
     def _spells(self, pinned: tuple[int, ...]) -> npt.NDArray[np.int64]:
         """Run of each row in time: maximal stretches in which the pinned regime holds, or does not."""
         dims = [d for d, code in zip(self._regime, pinned, strict=True) if code]

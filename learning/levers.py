@@ -60,6 +60,8 @@ def stepped(lesson: Lesson, parameters: Parameters) -> Lesson:
     strength = confidence(lesson.evidence) if abs(edge) >= parameters.edge_min else 0.0
     keep = 2.0 ** (-parameters.epoch_ms / (parameters.half_life_hours * HOUR_MS))
     result: dict[str, float] = {}
+    if edge == 0.0 and not lesson.levers:
+        return msgspec.structs.replace(lesson, stepped_n=seen.n)  # effect and edge disagree: there is no lever
     for lever in levers_of(lesson.action_category, "capital"):
         at = math.log(lesson.levers.get(lever.name, 1.0))
         if fresh:

@@ -49,18 +49,22 @@ class GroupSearch:
         self.day_mean = np.array([day_mean.get(day, 0.0) for day in self.clustered.day.tolist()], dtype=np.float64)
 
     def test(self, trades: int) -> GroupTest:
-        """Test every subset of up to lesson_max_dims dimensions; keep the best of each size."""
+        """Test every eligible subset of up to lesson_max_dims dimensions; keep the best of each size."""
         limit = self.parameters.lesson_max_dims
         subsets = enumerate_subsets(self.cells, self.rows, self.parameters, limit).codes
-        found = self.effects(subsets, self.residual)
-        p = p_values(found)
-        enough = (found.n_clusters >= self.parameters.min_clusters) & (found.n >= self.parameters.lesson_n_min)
         dims = (subsets != 0).sum(axis=1)
+        first = self.clustered.effects(subsets, self.residual, self.residual - self.day_mean)
+        # What is too rare for a lesson is not looked at, whatever its rr: it costs no significance.
+        tested = np.array([(self._eligible(first) & (dims == k)).sum() for k in range(limit + 1)])
+        # More cautious errors are only larger: what does not pass with these does not pass at all.
+        worth = np.flatnonzero(self._passes(first, tested[dims]))
+        found = self.effects(subsets[worth], self.residual)
+        passing = worth[self._passes(found, tested[dims[worth]])]
+        p = dict(zip(worth.tolist(), p_values(found).tolist(), strict=True))
         candidates: list[Candidate] = []
         for k in range(1, limit + 1):
-            chosen = np.flatnonzero(enough & (dims == k))
-            if len(chosen):
-                best = chosen[np.argmin(p[chosen])]
+            best = min((i for i in passing.tolist() if dims[i] == k), key=lambda i: p[i], default=None)
+            if best is not None:
                 scope = self.cells.scope_of(subsets[best])
                 weighed = self.weigh(scope, None)
                 if weighed is not None:
@@ -69,7 +73,7 @@ class GroupSearch:
             group=self.cells.group,
             trades=trades,
             lessons_version=0,  # the book knows which one it was
-            tested_by_dims=tuple(int((dims == k).sum()) for k in range(1, limit + 1)),
+            tested_by_dims=tuple(tested[1:].tolist()),
             candidates=tuple(candidates),
         )
 
@@ -97,8 +101,20 @@ class GroupSearch:
         )
 
     def effects(self, subsets: npt.NDArray[np.int32], rr: npt.NDArray[np.float64]) -> Effects:
-        """Effects on rr, the mean of the day taken out where the subset pins no regime."""
-        return self.clustered.effects(subsets, rr, rr - self.day_mean)
+        """Effects on rr with cautious errors, the mean of the day taken out where the subset pins no regime."""
+        return self.clustered.cautious(subsets, rr, rr - self.day_mean)
+
+    def _passes(self, found: Effects, tested: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+        """Which effects are large, frequent and significant enough after all that this group looked at.
+
+        The book asks again, after all that every group looked at.
+        """
+        rules = self.parameters
+        return self._eligible(found) & (p_values(found) * tested * rules.lesson_max_dims <= rules.alpha)
+
+    def _eligible(self, found: Effects) -> npt.NDArray[np.bool_]:
+        """Which subsets have enough trades in enough clusters for a lesson."""
+        return (found.n_clusters >= self.parameters.min_clusters) & (found.n >= self.parameters.lesson_n_min)
 
 
 def met_by(lesson: AcceptedLesson, outcome: Outcome) -> bool:

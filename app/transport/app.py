@@ -12,12 +12,13 @@ from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
 import faust
-from faust.contrib.asgi import faust_app_running
+from faust.contrib.asgi import bind_to_running_loop
 from faust.tables.manager import TableManager
 from yarl import URL
 
 from app.transport import embedded, kafka
 from app.transport.failstop import FailStop, exit_process
+from app.transport.schedule import ByTimestamp
 from app.transport.versions import check_versions
 from leverloop.errors import BadConfig
 from leverloop.partitions import partition_of
@@ -173,13 +174,22 @@ def log_path_of(broker_url: str) -> Path:
 
 
 @asynccontextmanager
-async def running(app: LeverApp) -> AsyncIterator[LeverApp]:
+async def running(app: LeverApp, *, stop_timeout_s: float = _STOP_TIMEOUT_S) -> AsyncIterator[LeverApp]:
     """Run the app in this event loop: ready, with its tables recovered, inside of the block.
 
-    Leaving the block finishes what is in work, commits it and stops.
+    Leaving the block finishes what is in work, commits it and stops; who is not done with that in time,
+    in seconds, fails.
     """
-    async with faust_app_running(app, stop_timeout=_STOP_TIMEOUT_S):
+    bind_to_running_loop(app)
+    app.finalize()
+    await app.start()
+    try:
         yield app
+    finally:
+        try:
+            await asyncio.wait_for(app.stop(), stop_timeout_s)
+        except TimeoutError:
+            app.fail(f"did not stop within {stop_timeout_s:g} s")
 
 
 def _partition_of_key(key: bytes | None, all_partitions: Sequence[int], available: Sequence[int]) -> int:  # noqa: ARG001
@@ -197,6 +207,7 @@ _SETTINGS: Final[dict[str, Any]] = {
     "stream_publish_on_commit": False,
     "stream_buffer_maxsize": 16_384,
     "TableManager": PromptTableManager,
+    "ConsumerScheduler": ByTimestamp,
     # An operator creates the topics; Faust never checks, and would make single copies with the wrong partitions.
     "topic_allow_declare": False,
     "topic_disable_leader": True,
