@@ -72,12 +72,14 @@ def mine(
     for cells in ordered:
         outcomes += int((cells.column("counts_from_ms", np.arange(cells.n)) <= epoch_at_ms).sum())
     days = _days(ordered, epoch_at_ms)
+    baselines_of = [baseline_sums(cells, epoch_at_ms, schema.modules[cells.module].segment) for cells in ordered]
     return Findings(
         partition=partition,
         epoch_at_ms=epoch_at_ms,
         outcomes=outcomes,
         trades=sum(n for _, n, _ in days),
-        baselines=tuple(baseline_sums(cells, epoch_at_ms, schema.modules[cells.module].segment) for cells in ordered),
+        # A group that is known only by outcomes of later epochs is not there yet, in every interleaving.
+        baselines=tuple(part for part in baselines_of if part.segments),
         days=days,
         tests=tuple(tests),
         evidence=evidence,
