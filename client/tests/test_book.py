@@ -324,14 +324,32 @@ def test_threads_may_share_a_book() -> None:
     assert wrong == []
 
 
-def test_an_answer_cannot_be_used_to_change_the_book() -> None:
-    snapshot = make_snapshot(MICRO)
+def test_neither_an_answer_nor_the_snapshot_can_be_used_to_change_the_book() -> None:
+    snapshot = make_snapshot(MICRO, DELAY)
     book = all_in(snapshot)
     first = resolve(book)
-    first.levers["size_mult"] = 99.0
-    first.overrides[0].levers["size_mult"] = 99.0
-    snapshot.pattern_strength_overrides[0].levers["size_mult"] = 99.0
-    assert resolve(book).levers == {"size_mult": 1.2}
+    spoilt = [first.levers, *(o.levers for o in first.overrides), *(o.levers for o in snapshot.overrides())]
+    for levers in spoilt:
+        levers.update(dict.fromkeys(levers, 99.0))
+    assert resolve(book).levers == {"size_mult": 1.2, "entry_delay_bars": 2.0}
+    assert [o.levers for o in resolve(book).overrides] == [{"size_mult": 1.2}, {"entry_delay_bars": 2.0}]
+
+
+def test_one_match_is_applied_to_the_last_bit() -> None:
+    for milli in range(700, 1301):
+        override = make_override({"size_mult": milli / 1000}, {"bucket": "micro"})
+        assert resolve(all_in(make_snapshot(override))).levers == {"size_mult": milli / 1000}
+
+
+def test_overrides_of_a_factor_share_their_weight() -> None:
+    scopes: list[dict[str, Any]] = [{"bucket": "micro"}, {"timeframe": "1h"}]
+    apart = [make_override({"size_mult": 1.2}, scope) for scope in scopes]
+    together = [make_override({"size_mult": 1.2}, scope, factor_id="f") for scope in scopes]
+    (w, same) = resolve(all_in(make_snapshot(*apart))).weights.values()
+    assert w == same
+    assert list(resolve(all_in(make_snapshot(*together))).weights.values()) == pytest.approx(
+        [(w + 0.02) / 2 - 0.02] * 2
+    )
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -120,14 +120,18 @@ class LiveBook:
 
     async def _follow(self) -> None:
         while True:
+            records = self._feed.follow(self._module)
             try:
-                async for record in self._feed.follow(self._module):
+                async for record in records:
                     await self._take(record.value)
             except Unavailable as error:
                 self.last_problem = str(error)
                 await asyncio.sleep(error.retry_after_s)
             else:
                 return
+            finally:
+                if isinstance(records, AsyncGenerator):  # cancelled in between two records, it would keep its file open
+                    await records.aclose()
 
     async def _take(self, value: bytes) -> None:
         try:
