@@ -2,7 +2,7 @@
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from app.paper.candles import Batch, Candle, CandleMarket
@@ -27,6 +27,11 @@ from tests.unit.app.paper.scenes import (
 )
 
 UNMOVED = OverrideBook.empty().resolve
+UNSHRUNK = (
+    Phase.explicit,
+    Phase.reuse,
+    Phase.generate,
+)  # an example takes a second: a smaller one is not worth minutes
 
 
 def check_contract(events: list[ActionLogged | TradeClosed]) -> None:
@@ -64,7 +69,7 @@ def test_the_same_candles_give_the_same_events() -> None:
     assert trade(PaperPM(UNMOVED), days()) == list(neutral())
 
 
-@settings(max_examples=12)
+@settings(max_examples=12, phases=UNSHRUNK)
 @given(cut=st.integers(0, 1200))
 def test_going_on_at_any_bar_is_the_same_as_never_having_stopped(cut: int) -> None:
     first, second = PaperPM(UNMOVED), PaperPM(UNMOVED)
@@ -73,7 +78,7 @@ def test_going_on_at_any_bar_is_the_same_as_never_having_stopped(cut: int) -> No
     assert before + trade(second, days()[cut:]) == list(neutral())
 
 
-@settings(max_examples=8)
+@settings(max_examples=8, phases=UNSHRUNK)
 @given(cut=st.integers(400, 1190), factor=st.floats(0.5, 2.0), data=st.data())
 def test_bars_to_come_change_nothing_before_them(cut: int, factor: float, data: st.DataObject) -> None:
     def other(batch: Batch) -> Batch:
@@ -101,6 +106,20 @@ def test_a_symbol_without_bars_for_a_while_is_traded_on() -> None:
     events = trade(PaperPM(UNMOVED), batches)
     check_contract(events)
     assert any(e.event_at_ms > gone[1] + 3_600_000 for e in events)
+
+
+def test_a_bar_ends_by_the_clock_although_nothing_trades_any_more() -> None:
+    """A pause of the whole market in the middle of an hour: the hour is a bar of its own all the same."""
+    batches = [*days()[:100], *days()[130:160]]
+    pm = PaperPM(UNMOVED)
+    trade(pm, batches)
+    for timeframe, length_ms in TIMEFRAMES.items():
+        over = {
+            b.open_at_ms // length_ms
+            for b in batches
+            if (b.open_at_ms // length_ms + 1) * length_ms <= batches[-1].close_at_ms
+        }
+        assert pm._desks[timeframe]["ANT-SIM"].track.bars == len(over)
 
 
 # --- levers ---------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from app.paper.candles import BAR_MS
@@ -29,6 +29,11 @@ from tests.unit.app.paper.scenes import lever_on, neutral
 BARS = 700
 END_MS = START_AT_MS + BARS * BAR_MS
 UNMOVED = OverrideBook.empty()
+UNSHRUNK = (
+    Phase.explicit,
+    Phase.reuse,
+    Phase.generate,
+)  # an example takes a second: a smaller one is not worth minutes
 
 
 class Log:
@@ -106,7 +111,7 @@ async def test_a_run_of_candles_that_end_ends(tmp_path: Path) -> None:
     assert summary.steps == BARS
 
 
-@settings(max_examples=8)
+@settings(max_examples=8, phases=UNSHRUNK)
 @given(stops=st.lists(st.integers(1, BARS - 1), min_size=1, max_size=3))
 async def test_runs_that_go_on_are_one_run(stops: list[int], tmp_path_factory: pytest.TempPathFactory) -> None:
     path, log = tmp_path_factory.mktemp("run") / "paper.state", Log()
@@ -117,7 +122,7 @@ async def test_runs_that_go_on_are_one_run(stops: list[int], tmp_path_factory: p
     assert (summary.steps, summary.actions + summary.trades) == (BARS, len(expected()))
 
 
-@settings(max_examples=8)
+@settings(max_examples=8, phases=UNSHRUNK)
 @given(deaths=st.lists(st.integers(0, 120), min_size=1, max_size=3))
 async def test_a_run_that_dies_anywhere_contradicts_nothing(
     deaths: list[int], tmp_path_factory: pytest.TempPathFactory
