@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from learning.cells import GroupCells, day_of
-from learning.evidence import Effects, effects
+from learning.evidence import Effects, effects, effects_by_spell
 
 __all__ = ["ClusteredGroup"]
 
@@ -55,25 +55,21 @@ class ClusteredGroup:
         -----
         Source: spec section 6, clusters for errors.
         """
-        members: dict[tuple[int, ...], list[int]] = {}
-        for i, pinned in enumerate(map(tuple, subsets[:, self._regime].tolist())):
-            members.setdefault(pinned, []).append(i)
-        parts: list[Effects] = []
-        for pinned, which in members.items():
-            by_spell = any(pinned)
-            clusters = self._spells(pinned) if by_spell else self._day_cluster
-            parts.append(effects(self.codes, self.trade, rr if by_spell else rr_beside_day, clusters, subsets[which]))
-        order = np.argsort([i for which in members.values() for i in which])
-
-        def joined(name: str, kind: type) -> npt.NDArray[Any]:
-            return np.concatenate([np.zeros(0, kind), *(getattr(part, name) for part in parts)])[order.astype(np.int64)]
-
-        return Effects(
-            effect_rr=joined("effect_rr", float),
-            error_rr=joined("error_rr", float),
-            n=joined("n", int),
-            n_clusters=joined("n_clusters", int),
+        regimes = subsets[:, self._regime]
+        order = np.lexsort(regimes.T) if len(subsets) else np.zeros(0, dtype=np.int64)
+        free = (regimes == 0).all(axis=1)[order]
+        parts = (
+            effects(self.codes, self.trade, rr_beside_day, self._day_cluster, subsets[order[free]]),
+            effects_by_spell(
+                self.codes, self.trade, rr, self._by_time, np.array(self._regime, dtype=np.int64), subsets[order[~free]]
+            ),
         )
+        back = np.argsort(np.concatenate([order[free], order[~free]]))
+
+        def joined(name: str) -> npt.NDArray[Any]:
+            return np.concatenate([getattr(part, name) for part in parts])[back]
+
+        return Effects(**{name: joined(name) for name in Effects.__struct_fields__})
 
     def cautious(
         self,
@@ -108,12 +104,3 @@ class ClusteredGroup:
         run = np.zeros(len(values), dtype=np.int64)
         run[self._by_time[1:]] = np.cumsum(values[1:] != values[:-1])
         return run
-
-    def _spells(self, pinned: tuple[int, ...]) -> npt.NDArray[np.int64]:
-        """Run of each row in time: maximal stretches in which the pinned regime holds, or does not."""
-        dims = [d for d, code in zip(self._regime, pinned, strict=True) if code]
-        wanted = np.array([code for code in pinned if code])
-        holds = (self.codes[self._by_time][:, dims] == wanted).all(axis=1)
-        spell = np.zeros(len(holds), dtype=np.int64)
-        spell[self._by_time[1:]] = np.cumsum(holds[1:] != holds[:-1])
-        return spell

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-__all__ = ["Effects", "effects", "p_values", "shrunk"]
+__all__ = ["Effects", "effects", "effects_by_spell", "p_values", "shrunk"]
 
 
 class Effects(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,11 +58,52 @@ def effects(
     -----
     The error is that of the difference of two means under clustering (the sandwich with the factor
     G / (G - 1); Liang and Zeger, Biometrika 73, 1986), over clusters of both sides together.
-    Cost: O(n_subsets x n_rows).
+    Cost: O(n_rows + rows of each subset's rarest value).
     """
-    count = int(clusters.max(initial=-1)) + 1
-    out = _effects(np.ascontiguousarray(codes.astype(np.int32)), trade, rr, clusters, count, subsets)
+    by_value = _postings(codes)
+    out = _effects(codes.astype(np.int32), trade, rr, clusters, subsets, *by_value)
     return Effects(effect_rr=out[0], error_rr=out[1], n=out[2], n_clusters=out[3])
+
+
+def effects_by_spell(
+    codes: npt.NDArray[Any],
+    trade: npt.NDArray[np.int64],
+    rr: npt.NDArray[np.float64],
+    by_time: npt.NDArray[np.int64],
+    regime: npt.NDArray[np.int64],
+    subsets: npt.NDArray[np.int32],
+) -> Effects:
+    """Effect of each subset on rr, with errors clustered by the spells of the regime that it pins.
+
+    Parameters
+    ----------
+    codes, trade, rr, subsets
+        As of `effects`; subsets that pin the same regime stand together, or it costs time.
+    by_time
+        (n_rows,) rows in the order of their actions.
+    regime
+        Dimensions that make a regime.
+
+    Notes
+    -----
+    A spell is a maximal run, over the group's actions in time, in which the pinned values hold, or do not.
+    Source: spec section 6, clusters for errors.
+    """
+    by_value = _postings(codes)
+    out = _effects_by_spell(codes.astype(np.int32), trade, rr, by_time, regime, subsets, *by_value)
+    return Effects(effect_rr=out[0], error_rr=out[1], n=out[2], n_clusters=out[3])
+
+
+def _postings(codes: npt.NDArray[Any]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Rows by value: order[d, start[d, v]:start[d, v + 1]] are the rows with code v in dimension d, in order."""
+    n_rows, n_dims = codes.shape
+    most = int(codes.max(initial=0))
+    order = np.empty((n_dims, n_rows), dtype=np.int64)
+    start = np.zeros((n_dims, most + 2), dtype=np.int64)
+    for d in range(n_dims):
+        order[d] = np.argsort(codes[:, d], kind="stable")
+        start[d, 1:] = np.cumsum(np.bincount(codes[:, d], minlength=most + 1))
+    return order, start
 
 
 def p_values(found: Effects) -> npt.NDArray[np.float64]:
@@ -104,59 +145,154 @@ def shrunk(effect_rr: float, error_rr: float) -> float:
 
 
 @numba.njit(cache=True, nogil=True)
-def _effects(codes: Any, trade: Any, rr: Any, clusters: Any, n_clusters: int, subsets: Any) -> Any:
-    n_subsets = len(subsets)
-    effect = np.full(n_subsets, np.nan)
-    error = np.full(n_subsets, np.nan)
-    n_in = np.zeros(n_subsets, dtype=np.int64)
-    n_in_clusters = np.zeros(n_subsets, dtype=np.int64)
-    sums = np.zeros((2, n_clusters))
-    counts = np.zeros((2, n_clusters))
-    for s in range(n_subsets):
-        pinned = np.flatnonzero(subsets[s])
-        _tally(codes, trade, rr, clusters, pinned, subsets[s], sums, counts)
-        n_in[s] = int(counts[1].sum())
-        n_in_clusters[s] = (counts[1] > 0).sum()
-        if n_in[s] > 0 and counts[0].sum() > 0:
-            effect[s], error[s] = _difference(sums, counts)
-    return effect, error, n_in, n_in_clusters
+def _effects(codes: Any, trade: Any, rr: Any, clusters: Any, subsets: Any, order: Any, start: Any) -> Any:
+    out = _nothing_yet(len(subsets))
+    first = _first_rows(trade)
+    totals = _totals(rr, clusters, first)
+    inside = np.zeros(totals.shape)
+    for s in range(len(subsets)):
+        _measure(s, codes, trade, rr, clusters, subsets[s], order, start, first, totals, inside, out)
+    return out
 
 
 @numba.njit(cache=True, nogil=True)
-def _tally(codes: Any, trade: Any, rr: Any, clusters: Any, pinned: Any, subset: Any, sums: Any, counts: Any) -> None:
-    """Sum and count the trades outside (0) and inside (1) a subset per cluster."""
-    sums[:] = 0.0
-    counts[:] = 0.0
-    n_rows = len(trade)
-    row = 0
-    while row < n_rows:
-        side, cluster = 0, clusters[row]
-        last = row
-        while last < n_rows and trade[last] == trade[row]:
-            if side == 0:
-                side = 1
-                for d in pinned:
-                    if codes[last, d] != subset[d]:
-                        side = 0
-                        break
-                if side == 1:
-                    cluster = clusters[last]
-            last += 1
-        sums[side, cluster] += rr[row]
-        counts[side, cluster] += 1.0
-        row = last
+def _effects_by_spell(
+    codes: Any, trade: Any, rr: Any, by_time: Any, regime: Any, subsets: Any, order: Any, start: Any
+) -> Any:
+    out = _nothing_yet(len(subsets))
+    first = _first_rows(trade)
+    clusters = np.zeros(len(trade), dtype=np.int64)
+    totals = np.zeros((2, 1))
+    inside = np.zeros((2, 1))
+    for s in range(len(subsets)):
+        same = s > 0
+        for d in regime:
+            same = same and subsets[s, d] == subsets[s - 1, d]
+        if not same:
+            _spells(codes, by_time, regime, subsets[s], clusters)
+            totals = _totals(rr, clusters, first)
+            inside = np.zeros(totals.shape)
+        _measure(s, codes, trade, rr, clusters, subsets[s], order, start, first, totals, inside, out)
+    return out
 
 
 @numba.njit(cache=True, nogil=True)
-def _difference(sums: Any, counts: Any) -> Any:
+def _nothing_yet(n: int) -> Any:
+    return np.full(n, np.nan), np.full(n, np.nan), np.zeros(n, dtype=np.int64), np.zeros(n, dtype=np.int64)
+
+
+@numba.njit(cache=True, nogil=True)
+def _first_rows(trade: Any) -> Any:
+    """First row of the trade that each row belongs to."""
+    first = np.zeros(len(trade), dtype=np.int64)
+    for i in range(1, len(trade)):
+        first[i] = first[i - 1] if trade[i] == trade[i - 1] else i
+    return first
+
+
+@numba.njit(cache=True, nogil=True)
+def _spells(codes: Any, by_time: Any, regime: Any, subset: Any, clusters: Any) -> None:
+    """Number the runs in which the regime that a subset pins holds, or does not."""
+    run = 0
+    held = False
+    for i in range(len(by_time)):
+        row = by_time[i]
+        holds = True
+        for d in regime:
+            if subset[d] != 0 and codes[row, d] != subset[d]:
+                holds = False
+                break
+        if i > 0 and holds != held:
+            run += 1
+        held = holds
+        clusters[row] = run
+
+
+@numba.njit(cache=True, nogil=True)
+def _totals(rr: Any, clusters: Any, first: Any) -> Any:
+    """Sum of rr (0) and number of trades (1) per cluster, each trade in the cluster of its first row."""
+    totals = np.zeros((2, clusters.max() + 1 if len(clusters) else 1))
+    for i in range(len(rr)):
+        if first[i] == i:
+            totals[0, clusters[i]] += rr[i]
+            totals[1, clusters[i]] += 1.0
+    return totals
+
+
+@numba.njit(cache=True, nogil=True)
+def _measure(
+    s: int,
+    codes: Any,
+    trade: Any,
+    rr: Any,
+    clusters: Any,
+    subset: Any,
+    order: Any,
+    start: Any,
+    first: Any,
+    totals: Any,
+    inside: Any,
+    out: Any,
+) -> None:
+    """Effect of one subset; totals and inside are left as they were found."""
+    rows = _rows_inside(codes, trade, subset, order, start)
+    n = len(rows)
+    for i in range(n):  # from the outside, which totals becomes, to the inside
+        row = rows[i]
+        totals[0, clusters[first[row]]] -= rr[row]
+        totals[1, clusters[first[row]]] -= 1.0
+        inside[0, clusters[row]] += rr[row]
+        inside[1, clusters[row]] += 1.0
+    out[2][s] = n
+    out[3][s] = (inside[1] > 0.0).sum()
+    if n > 0 and totals[1].sum() > 0.0:
+        out[0][s], out[1][s] = _difference(totals, inside)
+    for i in range(n):
+        row = rows[i]
+        totals[0, clusters[first[row]]] += rr[row]
+        totals[1, clusters[first[row]]] += 1.0
+        inside[0, clusters[row]] = 0.0
+        inside[1, clusters[row]] = 0.0
+
+
+@numba.njit(cache=True, nogil=True)
+def _rows_inside(codes: Any, trade: Any, subset: Any, order: Any, start: Any) -> Any:
+    """First row inside of each trade that has one, by way of the subset's rarest value."""
+    rarest, fewest = -1, len(trade) + 1
+    for d in range(len(subset)):
+        v = subset[d]
+        if v != 0:
+            count = start[d, v + 1] - start[d, v] if v + 1 < start.shape[1] else 0
+            if count < fewest:
+                rarest, fewest = d, count
+    if rarest < 0 or fewest == 0:
+        return np.empty(0, dtype=np.int64)
+    rows = np.empty(fewest, dtype=np.int64)
+    n = 0
+    begin = start[rarest, subset[rarest]]
+    for i in range(begin, begin + fewest):
+        row = order[rarest, i]
+        if n > 0 and trade[rows[n - 1]] == trade[row]:
+            continue
+        hit = True
+        for d in range(len(subset)):
+            hit = hit and (subset[d] == 0 or codes[row, d] == subset[d])
+        if hit:
+            rows[n] = row
+            n += 1
+    return rows[:n]
+
+
+@numba.njit(cache=True, nogil=True)
+def _difference(outside: Any, inside: Any) -> Any:
     """Difference of the two sides' means and its clustered error, NaN with a single cluster."""
-    outside, inside = counts[0].sum(), counts[1].sum()
-    mean_out, mean_in = sums[0].sum() / outside, sums[1].sum() / inside
+    n_out, n_in = outside[1].sum(), inside[1].sum()
+    mean_out, mean_in = outside[0].sum() / n_out, inside[0].sum() / n_in
     total, used = 0.0, 0
-    for c in range(sums.shape[1]):
-        if counts[0, c] + counts[1, c] > 0:
+    for c in range(outside.shape[1]):
+        if outside[1, c] + inside[1, c] > 0.0:
             used += 1
-            score = (sums[1, c] - mean_in * counts[1, c]) / inside - (sums[0, c] - mean_out * counts[0, c]) / outside
+            score = (inside[0, c] - mean_in * inside[1, c]) / n_in - (outside[0, c] - mean_out * outside[1, c]) / n_out
             total += score * score
     error = np.sqrt(total * used / (used - 1)) if used > 1 else np.nan
     return mean_in - mean_out, error

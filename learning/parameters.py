@@ -49,7 +49,8 @@ class Parameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """Largest subset that is tested; statistics go to the module's max_dims whatever this says."""
     effect_min_rr: Positive = 0.15
     edge_min: Annotated[float, msgspec.Meta(ge=0.0)] = 0.0
-    alpha: Share = 0.05
+    alpha: Share = 0.01
+    """Of one look at everything; looking again each epoch is not paid for (docs/lessons.md), hence not 0.05."""
     min_clusters: PositiveInt = 8
     regrow_frac: Positive = 0.02
     regrow_trades: PositiveInt = 20

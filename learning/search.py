@@ -49,13 +49,12 @@ class GroupSearch:
         self.day_mean = np.array([day_mean.get(day, 0.0) for day in self.clustered.day.tolist()], dtype=np.float64)
 
     def test(self, trades: int) -> GroupTest:
-        """Test every eligible subset of up to lesson_max_dims dimensions; keep the best of each size."""
+        """Test every tracked subset of up to lesson_max_dims dimensions; keep the best of each size."""
         limit = self.parameters.lesson_max_dims
         subsets = enumerate_subsets(self.cells, self.rows, self.parameters, limit).codes
         dims = (subsets != 0).sum(axis=1)
         first = self.clustered.effects(subsets, self.residual, self.residual - self.day_mean)
-        # What is too rare for a lesson is not looked at, whatever its rr: it costs no significance.
-        tested = np.array([(self._eligible(first) & (dims == k)).sum() for k in range(limit + 1)])
+        tested = np.array([(dims == k).sum() for k in range(limit + 1)])
         # More cautious errors are only larger: what does not pass with these does not pass at all.
         worth = np.flatnonzero(self._passes(first, tested[dims]))
         found = self.effects(subsets[worth], self.residual)
