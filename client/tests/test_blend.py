@@ -153,3 +153,17 @@ def test_a_factor_counts_once() -> None:
     w_big, w_small = 0.761594 * 0.981684 / 2, 0.761594 * 0.632121 / 2
     expected = [w_big * w / (w_big + w_small) - 0.02 for w in (w_big, w_small)] + [w_big - 0.02]
     assert blended_weights(matches(big, small, free), AT_MS) == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("value", "weight"),
+    [
+        (0.711738027706401, 0.09704838769381333),
+        (0.7101235308023689, 0.054702502304743404),
+        (0.7179302958650489, 0.8078338491608432),
+    ],
+)
+def test_rounding_does_not_lead_out_of_what_was_matched(value: float, weight: float) -> None:
+    assert math.exp(weight * math.log(value) / weight) != value  # what the test is about
+    override = make_override({"size_mult": value}, {"bucket": "micro"})
+    assert blended(matches(override), [weight]) == {"size_mult": value}

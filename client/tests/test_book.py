@@ -335,12 +335,6 @@ def test_neither_an_answer_nor_the_snapshot_can_be_used_to_change_the_book() -> 
     assert [o.levers for o in resolve(book).overrides] == [{"size_mult": 1.2}, {"entry_delay_bars": 2.0}]
 
 
-def test_one_match_is_applied_to_the_last_bit() -> None:
-    for milli in range(700, 1301):
-        override = make_override({"size_mult": milli / 1000}, {"bucket": "micro"})
-        assert resolve(all_in(make_snapshot(override))).levers == {"size_mult": milli / 1000}
-
-
 def test_overrides_of_a_factor_share_their_weight() -> None:
     scopes: list[dict[str, Any]] = [{"bucket": "micro"}, {"timeframe": "1h"}]
     apart = [make_override({"size_mult": 1.2}, scope) for scope in scopes]

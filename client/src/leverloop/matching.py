@@ -91,18 +91,16 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
         -----
         One look-up and one bitwise and per dimension, however many different subsets are pinned.
         """
-        found = self.everything
+        bits = self.everything
         for name, passing, indifferent in self.dimensions:
-            found &= passing.get(scope.get(name), indifferent)
-        return self._of(found & self.capital), self._of(found & ~self.capital)
-
-    def _of(self, bits: int) -> list[Match]:
+            bits &= passing.get(scope.get(name), indifferent)
+        capital_count = (bits & self.capital).bit_count()
         found: list[Match] = []
         while bits:
             lowest = bits & -bits
             found.append(self.matches[lowest.bit_length() - 1])
             bits ^= lowest
-        return found
+        return found[:capital_count], found[capital_count:]
 
 
 def index(overrides: Iterable[Override], profile: Profile) -> dict[GroupKey, Group]:
