@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 from typing import Any, Final
 
 import msgspec
-from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError
+from aiokafka import AIOKafkaConsumer
+from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
 
 from app.topics import embedded_path
 from leverloop.brokers import broker_addresses
@@ -63,8 +63,11 @@ async def _embedded(path: Any, topic: str) -> AsyncIterator[ReadRecord]:
 
 
 async def _kafka(addresses: list[str], topic: str) -> AsyncIterator[ReadRecord]:
+    where = ",".join(addresses)
     consumer = AIOKafkaConsumer(
+        topic,
         bootstrap_servers=addresses,
+        group_id=None,
         auto_offset_reset="earliest",
         enable_auto_commit=False,
         fetch_max_bytes=_FETCH_BYTES,
@@ -72,19 +75,16 @@ async def _kafka(addresses: list[str], topic: str) -> AsyncIterator[ReadRecord]:
     )
     try:
         await consumer.start()
-        partitions = await consumer.topics() and consumer.partitions_for_topic(topic)
-        if not partitions:
-            raise BadConfig(f"{topic}: no such topic on {','.join(addresses)}; `leverloop topics create` makes it")
-        tps = [TopicPartition(topic, partition) for partition in sorted(partitions)]
-        consumer.assign(tps)
+        tps = sorted(consumer.assignment())
         ends = await consumer.end_offsets(tps)
-        await consumer.seek_to_beginning(*tps)
         while any([await consumer.position(tp) < ends[tp] for tp in tps]):
             for tp, page in (await consumer.getmany(timeout_ms=_POLL_MS)).items():
                 for r in page:
                     if r.offset < ends[tp]:
                         yield ReadRecord(tp.partition, r.offset, r.timestamp, r.key, r.value)
+    except UnknownTopicOrPartitionError as error:
+        raise BadConfig(f"{topic}: no such topic on {where}; `leverloop topics create` makes it") from error
     except KafkaError as error:
-        raise Unavailable(f"Kafka at {','.join(addresses)}: {error}") from error
+        raise Unavailable(f"Kafka at {where}: {error}") from error
     finally:
         await consumer.stop()
