@@ -78,7 +78,7 @@ def close_epoch(book: Book, findings: Sequence[Findings], parameters: Parameters
         lessons[name] = lesson
         events.extend([event] if event else [])
     for module in MODULES:
-        found = _best(module, book, tests.values(), lessons, parameters)
+        found = _best(module, epoch_at_ms, book, tests.values(), lessons, parameters)
         if found is not None:
             lesson, event = found
             lessons[lesson.id] = lesson
@@ -103,7 +103,8 @@ def close_epoch(book: Book, findings: Sequence[Findings], parameters: Parameters
 
 def decision(book: Book) -> Decided:
     """Return what every partition has to know of the book before it mines the next epoch."""
-    live = [lesson for lesson in book.lessons.values() if lesson.state in ("active", "dormant")]
+    # By id: a book read back from its table has forgotten in which order lessons came, and sums have not.
+    live = [book.lessons[name] for name in sorted(book.lessons) if book.lessons[name].state in ("active", "dormant")]
     return Decided(
         epoch_at_ms=book.epoch_at_ms,
         lessons_version=book.lessons_version,
@@ -119,6 +120,7 @@ def decision(book: Book) -> Decided:
 
 def _best(
     module: Module,
+    epoch_at_ms: int,
     book: Book,
     tests: Iterable[GroupTest],
     lessons: Mapping[str, Lesson],
@@ -137,13 +139,22 @@ def _best(
             if (
                 found.p_value * looked_at[k - 1] * limit <= parameters.alpha
                 and abs(found.shrunk_rr) >= parameters.effect_min_rr
-                and (known is None or known.state == "retired")
+                and (known is None or (known.state == "retired" and known.changed_at_ms < epoch_at_ms))
             ):
                 passing.append((k, found.p_value, test.group, candidate))
     if not passing:
         return None
     _, _, group, candidate = min(passing, key=lambda entry: entry[:3])
-    return born(_lesson_type(module), module, group, candidate.scope, candidate.evidence)
+    known = lessons.get(lesson_id(_lesson_type(module), group, candidate.scope))
+    return born(
+        _lesson_type(module),
+        module,
+        group,
+        candidate.scope,
+        candidate.evidence,
+        epoch_at_ms=epoch_at_ms,
+        retired=known,
+    )
 
 
 def _lesson_type(module: Module) -> OverrideType:

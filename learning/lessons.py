@@ -95,9 +95,20 @@ def lesson_id(lesson_type: OverrideType, group: str, scope: dict[str, ScopeValue
 
 
 def born(
-    lesson_type: OverrideType, module: Module, group: str, scope: dict[str, ScopeValue], evidence: Evidence
+    lesson_type: OverrideType,
+    module: Module,
+    group: str,
+    scope: dict[str, ScopeValue],
+    evidence: Evidence,
+    *,
+    epoch_at_ms: int,
+    retired: Lesson | None = None,
 ) -> tuple[Lesson, LessonEvent]:
-    """Return a new active lesson from evidence that passed, and the event that records it."""
+    """Return a new active lesson from evidence that passed, and the event that records it.
+
+    The evidence may be of an earlier epoch: the last in which its group was tested. `retired` is the
+    lesson of that id that lived before, if there was one.
+    """
     lesson = Lesson(
         id=lesson_id(lesson_type, group, scope),
         lesson_type=lesson_type,
@@ -107,11 +118,11 @@ def born(
         direction=1 if evidence.effect_rr > 0 else -1,
         state="active",
         reason="significant",
-        created_at_ms=evidence.epoch_at_ms,
-        changed_at_ms=evidence.epoch_at_ms,
+        created_at_ms=epoch_at_ms,
+        changed_at_ms=epoch_at_ms,
         evidence=evidence,
     )
-    return lesson, _event(lesson, None)
+    return lesson, _event(lesson, None if retired is None else retired.state)
 
 
 def reviewed(lesson: Lesson, evidence: Evidence, parameters: Parameters) -> tuple[Lesson, LessonEvent | None]:

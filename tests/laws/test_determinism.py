@@ -15,7 +15,7 @@ from leverloop.scope import DEFAULT_SCHEMA
 from tests.laws.pipeline import Pipeline
 from tests.laws.streams import Stream, small_stream
 
-PARAMETERS = Parameters(epoch_ms=DAY_MS, min_clusters=4, insignificant_epochs=3)
+PARAMETERS = Parameters(epoch_ms=DAY_MS, alpha=0.3, min_clusters=4, insignificant_epochs=3)
 STREAM = small_stream(7, trades=110, days=10, edge_rr=4.0)
 
 

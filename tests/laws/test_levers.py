@@ -1,0 +1,96 @@
+"""Levers: always within bounds, never faster than allowed, back to neutral by their half-life (spec section 8)."""
+
+import math
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from learning.lessons import Evidence, Lesson, born
+from learning.levers import confidence, stepped, target
+from learning.outcome import group_of
+from learning.parameters import HOUR_MS, Parameters
+from leverloop.levers import LEVERS, levers_of
+from leverloop.patterns import ActionCategory
+from tests.laws.examples import EPOCH_MS, START_MS, some_evidence, some_stats
+from tests.laws.strategies import evidences, wild
+
+PARAMETERS = Parameters()
+CATEGORIES: tuple[ActionCategory, ...] = ("entry", "add", "trim", "exit", "allocation")
+
+
+def a_lesson(evidence: Evidence, category: ActionCategory = "entry", **fields: object) -> Lesson:
+    module = "dm" if category == "allocation" else "pm"
+    kind = "dm_alloc" if module == "dm" else "pm_strength"
+    lesson, _ = born(
+        kind, module, group_of(f"{module}.f.s.m", category), {"bucket": "micro"}, evidence, epoch_at_ms=START_MS
+    )  # type: ignore[arg-type]
+    return msgspec.structs.replace(lesson, **fields)
+
+
+@given(st.lists(evidences(), min_size=1, max_size=8), st.sampled_from(CATEGORIES))
+def test_whatever_the_evidence_levers_stay_in_bounds_and_in_step(
+    found: list[Evidence], category: ActionCategory
+) -> None:
+    lesson = a_lesson(found[0], category)
+    for evidence in found:
+        before = lesson.levers
+        lesson = stepped(msgspec.structs.replace(lesson, evidence=evidence), PARAMETERS)
+        assert set(lesson.levers) <= {lever.name for lever in levers_of(category, "capital")}
+        for name, value in lesson.levers.items():
+            assert LEVERS[name].holds(value)
+            assert abs(math.log(value / before.get(name, 1.0))) <= math.log(1.02) + 1e-12
+        assert lesson.stepped_n == evidence.stats.n
+
+
+@given(evidences(), st.sampled_from(CATEGORIES))
+def test_levers_go_where_the_edge_points_or_rest(evidence: Evidence, category: ActionCategory) -> None:
+    lesson = stepped(a_lesson(evidence, category), PARAMETERS)
+    agreed = evidence.stats.edge_raw is not None and evidence.stats.delta_rr * lesson.direction > 0
+    for name, value in lesson.levers.items():
+        pull = (evidence.stats.edge_raw or 0.0) * LEVERS[name].direction if agreed else 0.0
+        assert (value - 1.0) * pull >= 0.0
+        if pull == 0.0:
+            assert value == 1.0
+
+
+@given(evidences())
+def test_without_new_trades_a_lever_halves_in_its_half_life(evidence: Evidence) -> None:
+    epochs = round(PARAMETERS.half_life_hours * HOUR_MS / EPOCH_MS)
+    lesson = a_lesson(evidence, levers={"size_mult": 1.21, "entry_aggression_mult": 0.9}, stepped_n=evidence.stats.n)
+    for _ in range(epochs):
+        lesson = stepped(lesson, PARAMETERS)
+    assert math.log(lesson.levers["size_mult"]) == pytest.approx(math.log(1.21) / 2)
+    assert math.log(lesson.levers["entry_aggression_mult"]) == pytest.approx(math.log(0.9) / 2)
+
+
+@given(evidences(), st.floats(0.8, 1.2))
+def test_a_dormant_lesson_drifts_even_with_new_trades(evidence: Evidence, at: float) -> None:
+    lesson = stepped(a_lesson(evidence, levers={"size_mult": at}, state="dormant"), PARAMETERS)
+    assert abs(math.log(lesson.levers["size_mult"])) <= abs(math.log(at))
+
+
+@given(wild, st.floats(0, 1), st.sampled_from([lever for lever in LEVERS.values() if lever.kind == "capital"]))
+def test_a_target_is_in_bounds_and_grows_with_confidence(edge: float, strength: float, lever: object) -> None:
+    found = target(lever, edge, strength, PARAMETERS)  # type: ignore[arg-type]
+    surer = target(lever, edge, 1.0, PARAMETERS)  # type: ignore[arg-type]
+    assert lever.holds(found)  # type: ignore[attr-defined]
+    assert abs(math.log(found)) <= abs(math.log(surer)) + 1e-12
+    assert target(lever, edge, 0.0, PARAMETERS) == 1.0  # type: ignore[arg-type]
+
+
+@given(evidences())
+def test_confidence_is_a_share_and_nothing_without_an_effect(evidence: Evidence) -> None:
+    assert 0.0 <= confidence(evidence) <= 1.0
+    assert confidence(msgspec.structs.replace(evidence, shrunk_rr=0.0)) == 0.0
+
+
+def test_steady_evidence_reaches_its_target_and_stays() -> None:
+    lesson = a_lesson(some_evidence())
+    for more in range(1, 40):
+        evidence = some_evidence(some_stats(n=100 + more))
+        lesson = stepped(msgspec.structs.replace(lesson, evidence=evidence), PARAMETERS)
+    wanted = target(LEVERS["size_mult"], 1.0, confidence(lesson.evidence), PARAMETERS)
+    assert lesson.levers["size_mult"] == pytest.approx(wanted)
+    assert 1.25 < wanted < 1.3
