@@ -186,10 +186,11 @@ async def running(app: LeverApp, *, stop_timeout_s: float = _STOP_TIMEOUT_S) -> 
     try:
         yield app
     finally:
-        try:
-            await asyncio.wait_for(app.stop(), stop_timeout_s)
-        except TimeoutError:
+        stopping = asyncio.ensure_future(app.stop())
+        await asyncio.wait([stopping], timeout=stop_timeout_s)
+        if not stopping.done():
             app.fail(f"did not stop within {stop_timeout_s:g} s")
+        await stopping
 
 
 def _partition_of_key(key: bytes | None, all_partitions: Sequence[int], available: Sequence[int]) -> int:  # noqa: ARG001

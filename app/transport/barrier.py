@@ -41,6 +41,7 @@ CONFIRM_TIMEOUT_S: Final = 30.0  # half of the rebalance timeout: a revocation w
 STALL_TIMEOUT_S: Final = 300.0  # ten times that: one event for so long is stuck, not slow
 _FETCH_S: Final = 0.25  # a seek waits for the fetch in flight: so long at most
 _IDLE_S: Final = 0.02  # every partition is paused, or its queue is full: look again
+_LOOK_S: Final = 0.1  # whether the worker has failed meanwhile
 _BREATH: Final = 100  # records handed over before the loop may run the agents
 
 
@@ -155,7 +156,12 @@ class BarrierConsumer(Consumer):
                 self.app.fail(f"{tp.topic}/{tp.partition} has not moved for {STALL_TIMEOUT_S:g} s")
 
     async def perform_seek(self) -> None:
-        """Move every source partition to its committed offset."""
+        """Move every source partition to its committed offset, and hand over nothing until the flow resumes.
+
+        Whoever calls this resumes the flow next, and empties the queues of the agents as he does: what was
+        handed over in between would be gone for good.
+        """
+        self.stop_flow()
         async with self._committing, self._between_batches():
             committed = await self.seek_to_committed()
             self._forget(list(self._progress))
@@ -184,8 +190,12 @@ class BarrierConsumer(Consumer):
 
     async def wait_empty(self) -> None:
         """Wait for the handlers that have begun, and commit; a failed worker waits for nobody."""
-        if self.app.failed is None:
-            await super().wait_empty()
+        while self._unacked_messages and not self.should_stop and self.app.failed is None:
+            self._waiting_for_ack = asyncio.get_running_loop().create_future()
+            await asyncio.wait([self._waiting_for_ack], timeout=_LOOK_S)
+            self._waiting_for_ack = None
+            self._clean_unacked_messages()
+        await self.commit()
 
     async def on_task_error(self, exc: BaseException) -> None:
         """End the process: an agent has raised, and its event is about to be acknowledged."""

@@ -60,5 +60,3 @@ async def _until_finished(pipeline: Pipeline) -> None:
     from tests.integration.transport.world import until  # noqa: PLC0415
 
     await until(pipeline.finished, within_s=20)
-
-

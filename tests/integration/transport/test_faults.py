@@ -1,0 +1,167 @@
+"""Each fault point: what was not finished is not committed, and comes again."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from app.transport import running
+from tests.integration.transport.faults import Faults, faulty
+from tests.integration.transport.pipeline import Pipeline, Worker
+from tests.integration.transport.world import last_values
+
+WHILE_S = 0.5  # for what must not happen meanwhile
+
+
+@pytest.fixture
+def faults() -> Faults:
+    return Faults()
+
+
+async def test_a_commit_waits_for_a_send_that_stalls(pipeline: Pipeline, faults: Faults) -> None:
+    worker = _worker(pipeline, faults, body=_only_the_table)
+    async with running(worker.app):
+        await pipeline.feed(100)
+        await worker.handles(100)
+        assert await worker.app.consumer.commit()
+        before = await pipeline.world.committed(pipeline.app_id)
+        faults.stall(pipeline.changelog)
+        await pipeline.feed(100)
+        await worker.handles(200)
+        commit = asyncio.create_task(worker.app.consumer.commit())
+        await asyncio.wait([commit], timeout=WHILE_S)
+        assert faults.held
+        assert not commit.done()
+        assert await pipeline.world.committed(pipeline.app_id) == before
+        faults.open.set()
+        assert await commit
+    assert await pipeline.finished()
+    assert last_values(await pipeline.world.read(pipeline.changelog)) == pipeline.expected()
+    assert worker.reasons == []
+
+
+async def test_a_send_that_is_never_acknowledged_ends_the_process(pipeline: Pipeline, faults: Faults) -> None:
+    worker = _worker(pipeline, faults, body=_only_the_table)
+    async with running(worker.app):
+        faults.stall(pipeline.changelog)
+        await pipeline.feed(40)
+        await worker.handles(40)
+        assert not await worker.app.producer.confirm(timeout_s=0.05)
+        assert not await worker.app.consumer.commit()
+        faults.open.set()
+    assert "not acknowledged within 0.05 s" in worker.reasons[0]
+    assert await pipeline.world.committed(pipeline.app_id) == {}
+    await _restart_catches_up(pipeline)
+
+
+@pytest.mark.parametrize("what", ["changelog", "out"])
+async def test_a_send_that_fails_ends_the_process(pipeline: Pipeline, faults: Faults, what: str) -> None:
+    worker = _worker(pipeline, faults)
+    async with running(worker.app):
+        await pipeline.feed(40)
+        await worker.handles(40)
+        assert await worker.app.consumer.commit()
+        before = await pipeline.world.committed(pipeline.app_id)
+        faults.fail(getattr(pipeline, what), OSError("no disk"))
+        await pipeline.feed(40)
+        await worker.handles(80)
+        assert not await worker.app.consumer.commit()
+    assert len(worker.reasons) == 1
+    assert "OSError('no disk')" in worker.reasons[0]
+    assert await pipeline.world.committed(pipeline.app_id) == before
+    await _restart_catches_up(pipeline)
+
+
+async def test_a_commit_that_is_refused_is_tried_again(pipeline: Pipeline, faults: Faults) -> None:
+    worker = _worker(pipeline, faults)
+    async with running(worker.app):
+        await pipeline.feed(40)
+        await worker.handles(40)
+        faults.refused_commits = 2
+        assert not await worker.app.consumer.commit()
+        assert not await worker.app.consumer.commit()
+        assert await pipeline.world.committed(pipeline.app_id) == {}
+        assert await worker.app.consumer.commit()  # nothing new was handled, and still
+        assert await pipeline.finished()
+        assert not await worker.app.consumer.commit()
+    assert worker.reasons == []
+
+
+async def test_an_agent_that_raises_after_a_table_write_commits_nothing(pipeline: Pipeline) -> None:
+    async def fails_once(event: Any, table: Any, out: Any) -> None:
+        table[event.message.key] = event.message.value
+        if event.message.value == b"%08d" % 60:
+            raise ZeroDivisionError
+        await out.send(key=event.message.key, value=event.message.value)
+
+    worker = pipeline.worker(body=fails_once)
+    async with running(worker.app):
+        await pipeline.feed(60)
+        await worker.handles(60)
+        assert await worker.app.consumer.commit()
+        before = await pipeline.world.committed(pipeline.app_id)
+        await pipeline.feed(60)
+        await _failed(worker)
+        assert not await worker.app.consumer.commit()
+    assert "ZeroDivisionError" in worker.reasons[0]
+    assert await pipeline.world.committed(pipeline.app_id) == before
+    await _restart_catches_up(pipeline)
+
+
+async def test_a_service_that_crashes_commits_nothing(pipeline: Pipeline) -> None:
+    worker = pipeline.worker()
+
+    async def crashes() -> None:
+        await worker.handles(40)
+        raise ZeroDivisionError
+
+    worker.app.task(crashes)
+    async with running(worker.app):
+        await pipeline.feed(40)
+        await _failed(worker)
+        assert not await worker.app.consumer.commit()
+    assert "a service crashed: ZeroDivisionError" in worker.reasons[0]
+    assert await pipeline.world.committed(pipeline.app_id) == {}
+    await _restart_catches_up(pipeline)
+
+
+async def test_an_event_that_is_cancelled_at_the_stop_is_not_committed(pipeline: Pipeline) -> None:
+    begun = asyncio.Event()
+
+    async def never_ends(event: Any, table: Any, out: Any) -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    worker = pipeline.worker(body=never_ends)
+    async with running(worker.app, stop_timeout_s=WHILE_S):
+        await pipeline.feed(1)
+        await begun.wait()
+    assert "did not stop within 0.5 s" in worker.reasons[0]
+    assert await pipeline.world.committed(pipeline.app_id) == {}
+    await _restart_catches_up(pipeline)
+
+
+def _worker(pipeline: Pipeline, faults: Faults, **settings: Any) -> Worker:
+    return pipeline.worker(transport_class=faulty(pipeline.world.url, faults), **settings)
+
+
+async def _only_the_table(event: Any, table: Any, out: Any) -> None:
+    table[event.message.key] = event.message.value
+
+
+async def _failed(worker: Worker) -> None:
+    async with asyncio.timeout(20):
+        while not worker.reasons:
+            await asyncio.sleep(0)
+
+
+async def _restart_catches_up(pipeline: Pipeline) -> None:
+    """Another worker finishes what the failed one has left."""
+    committed = await pipeline.world.committed(pipeline.app_id)
+    again = pipeline.worker()
+    async with running(again.app):
+        await again.handles(len(pipeline.fed) - sum(committed.values()))
+    assert await pipeline.finished()
+    assert last_values(await pipeline.world.read(pipeline.changelog)) == pipeline.expected()
+    assert {seen.value for seen in await pipeline.world.read(pipeline.out)} >= set(again.handled)
+    assert again.reasons == []
