@@ -45,7 +45,7 @@ def demo(
         typer.Option(help="folder of OHLCV CSV (open_at_ms, open, high, low, close, volume); default: a simulation"),
     ] = None,
     speed: Annotated[
-        float | None, typer.Option(min=1.0, help="event seconds per second of yours; default: as fast as it goes")
+        float | None, typer.Option(min=1.0, help="event seconds per second of yours; default: 28,800, eight hours")
     ] = None,
     seed: Annotated[int, typer.Option(help="seed of the simulated market")] = 1,
     data_dir: Annotated[Path, typer.Option(help="where the demo keeps its log, database and state")] = Path(
@@ -82,7 +82,9 @@ def paper(
     broker: Broker = None,
     duration: Annotated[str | None, typer.Option("--for", help="how long, such as 90s, 2m or 1h")] = None,
     candles: Annotated[Path | None, typer.Option(help="folder of OHLCV CSV files; default: a simulation")] = None,
-    speed: Annotated[float | None, typer.Option(min=1.0, help="event seconds per second of yours")] = None,
+    speed: Annotated[
+        float | None, typer.Option(min=1.0, help="event seconds per second of yours; default: 28,800")
+    ] = None,
     seed: Annotated[int, typer.Option(help="seed of the simulated market")] = 1,
 ) -> None:
     """Run the paper PM alone, against a broker where a worker runs."""

@@ -53,8 +53,9 @@ class Settings(BaseSettings):
         default=24.0, description="hours on the wall clock after which a snapshot without a newer one is stale"
     )
     quiet_market_s: Annotated[float, Field(gt=0)] = Field(
-        default=30.0,
-        description="seconds without any event after which an epoch that some inputs have passed is closed",
+        default=120.0,
+        description="wall-clock seconds without progress of any input after which an epoch that some have passed "
+        "is closed for all",
     )
     scope_schema: Path | None = Field(default=None, description="JSON file with your scope schema")
     parameters_file: Path | None = Field(default=None, description="JSON file with parameters of the core")

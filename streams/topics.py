@@ -88,7 +88,7 @@ def layout(*, app_id: str, partitions: int) -> tuple[TopicSpec, ...]:
     return (
         delete(ACTIONS, partitions, _FOREVER_MS),
         delete(TRADES, partitions, _FOREVER_MS),
-        delete(OUTCOMES, partitions, _DERIVED_MS),
+        delete(OUTCOMES, partitions, _DERIVED_MS, _SNAPSHOT_BYTES),  # decisions go there too
         delete(FINDINGS, 1, _DERIVED_MS, _SNAPSHOT_BYTES),
         TopicSpec(name=LESSONS, partitions=1, cleanup="compact"),
         delete(LESSON_EVENTS, 1, _FOREVER_MS),
@@ -103,7 +103,7 @@ def layout(*, app_id: str, partitions: int) -> tuple[TopicSpec, ...]:
                 name=f"{app_id}-{table.name}-changelog",
                 partitions=partitions if table.scales else 1,
                 cleanup="compact",
-                max_message_bytes=_DEAD_LETTER_BYTES,
+                max_message_bytes=_SNAPSHOT_BYTES,  # the book is one record
             )
             for table in TABLES
         ),

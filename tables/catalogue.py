@@ -48,8 +48,8 @@ EPOCHS: Final = TableSpec(
 )
 BOOK: Final = TableSpec(
     name="book",
-    key="module, or module/partition",
-    value="lesson book of a module; findings of a partition that wait for the others",
+    key="<book>, or findings/partition",
+    value="the lesson book; findings of a partition that wait for the others",
     version=1,
     scales=False,
     grows_with="lessons ever made",
