@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from faust.transport.consumer import ensure_TP
@@ -23,6 +23,13 @@ class IdempotentProducer(aiokafka.Producer):
 
 class SeekingConsumer(aiokafka.Consumer):
     """Seeks every source partition: aiokafka leaves those alone where nothing, or offset 0, is committed."""
+
+    async def subscribe(self, topics: Iterable[str]) -> None:
+        """Subscribe; a later subscription gives up all partitions at once, so they are finished before."""
+        held = self.assignment()
+        if held:
+            await self.on_partitions_revoked(held)
+        await super().subscribe(topics)
 
     async def seek_to_committed(self) -> dict[TP, int]:
         """Move source partitions to what is committed, or to the earliest record; changelogs stay where they are."""

@@ -1,0 +1,82 @@
+"""Partitions come and go: what was finished before is committed before, and nothing is handled twice."""
+
+import asyncio
+
+import pytest
+
+from app.transport import running
+from tests.integration.transport.pipeline import Pipeline, Worker
+from tests.integration.transport.world import last_values
+
+REBALANCES = 5
+RECORDS = 3000
+
+
+@pytest.mark.parametrize("how", ["subscription", "membership"])
+async def test_rebalances_under_load_lose_nothing_and_repeat_nothing(
+    pipeline: Pipeline, how: str
+) -> None:
+    if how == "membership" and pipeline.world.url.startswith("embedded:"):
+        pytest.skip("the embedded log has one worker")
+    worker = pipeline.worker()
+    async with running(worker.app):
+        feeding = asyncio.create_task(_feed(pipeline))
+        for round_ in range(1, REBALANCES + 1):
+            await worker.handles(round_ * RECORDS // (REBALANCES + 2))
+            await _rebalance(worker, how)
+        await feeding
+        await worker.handles(RECORDS)
+    assert sorted(worker.handled) == [record.value for record in pipeline.fed]
+    assert await pipeline.finished()
+    assert last_values(await pipeline.world.read(pipeline.changelog)) == pipeline.expected()
+    assert len(await pipeline.world.read(pipeline.changelog)) == RECORDS
+    assert worker.reasons == []
+
+
+@pytest.mark.parametrize("transport_url", [pytest.param("kafka", marks=pytest.mark.kafka)], indirect=True)
+async def test_a_second_worker_takes_its_share_and_gives_it_back(pipeline: Pipeline) -> None:
+    first, second = pipeline.worker(), pipeline.worker()
+    async with running(first.app):
+        await pipeline.feed(RECORDS // 3)
+        await first.handles(RECORDS // 6)
+        async with running(second.app):
+            await pipeline.feed(RECORDS // 3)
+            await second.handles(1)
+            assert first.app.consumer.assignment()
+            assert second.app.consumer.assignment()
+            assert not first.app.consumer.assignment() & second.app.consumer.assignment()
+            await _handled(RECORDS * 2 // 3, first, second)
+        await pipeline.feed(RECORDS // 3)
+        await _handled(RECORDS, first, second)
+    assert sorted(first.handled + second.handled) == [record.value for record in pipeline.fed]
+    assert await pipeline.finished()
+    assert last_values(await pipeline.world.read(pipeline.changelog)) == pipeline.expected()
+    assert first.reasons == second.reasons == []
+
+
+async def _feed(pipeline: Pipeline) -> None:
+    for _ in range(10):
+        await pipeline.feed(RECORDS // 10)
+
+
+async def _rebalance(worker: Worker, how: str) -> None:
+    done = asyncio.Event()
+
+    async def note(*_: object, **__: object) -> None:
+        done.set()
+
+    consumer = worker.app.consumer
+    worker.app.on_partitions_assigned.connect(note, weak=False)
+    if how == "subscription":
+        await consumer.subscribe({tp.topic for tp in consumer.assignment()})
+    else:
+        consumer._thread.thread_loop.call_soon_threadsafe(consumer._thread._consumer._coordinator.request_rejoin)
+    async with asyncio.timeout(30):
+        await done.wait()
+    worker.app.on_partitions_assigned.disconnect(note)
+
+
+async def _handled(count: int, *workers: Worker) -> None:
+    async with asyncio.timeout(60):
+        while sum(len(worker.handled) for worker in workers) < count:
+            await asyncio.sleep(0.01)
