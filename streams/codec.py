@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 from typing import Final
 
 import msgspec
@@ -10,6 +11,7 @@ import msgspec
 from learning.findings import Decided, Findings
 from learning.outcome import Outcome, OutcomeVoided
 from leverloop.errors import BadInput, InvariantBroken
+from leverloop.events import MAX_EVENT_BYTES
 
 __all__ = [
     "DeadLetter",
@@ -53,7 +55,7 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     original_b64: str
     """The record's value, base64."""
     original: str | None = None
-    """The value once more as text, where it is text."""
+    """The value once more as text, where it is text and no longer than an event may be."""
 
 
 OnOutcomes = Outcome | OutcomeVoided | Watermark | Decided
@@ -96,14 +98,14 @@ def decode_control(raw: bytes) -> EpochMarker:
 def dead_letter(
     bad: BadInput, *, topic: str, partition: int, offset: int, received_at_ms: int, original: bytes
 ) -> DeadLetter:
-    """Return the dead letter of a record that was refused."""
-    try:
-        text = original.decode()
-    except UnicodeDecodeError:
-        text = None
+    """Return the dead letter of a record that was refused; it can be written, whatever the record was."""
+    text = None
+    if len(original) <= MAX_EVENT_BYTES:  # as JSON text a byte can take six, and a letter has its limit too
+        with contextlib.suppress(UnicodeDecodeError):
+            text = original.decode()
     return DeadLetter(
-        reason=str(bad),
-        field=bad.field,
+        reason=_writable(str(bad)),
+        field=_writable(bad.field),
         topic=topic,
         partition=partition,
         offset=offset,
@@ -111,3 +113,8 @@ def dead_letter(
         original_b64=base64.b64encode(original).decode(),
         original=text,
     )
+
+
+def _writable(text: str) -> str:
+    """Text that UTF-8 can write: JSON can name a field by half a character."""
+    return text.encode(errors="backslashreplace").decode()
