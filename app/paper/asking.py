@@ -50,13 +50,25 @@ class View:
         What closed, and what its indicators say.
     regimes
         Regimes as of the same moment.
+    conviction
+        Signals that A and E rest on: those of the trade's entry. None where there is no trade: those of now.
+        Taken at each action anew, the mode of an exit would tell how the trade went, not how to trade it.
     """
 
-    def __init__(self, symbol: str, timeframe: str, reading: Reading, bar: Bar, regimes: RegimeTracker) -> None:
+    def __init__(
+        self,
+        symbol: str,
+        timeframe: str,
+        reading: Reading,
+        bar: Bar,
+        regimes: RegimeTracker,
+        conviction: dict[str, float] | None = None,
+    ) -> None:
         self.symbol = symbol
         self.timeframe = timeframe
         self.reading = reading
         self.bar = bar
+        self._conviction = reading.signals if conviction is None else conviction
         self._regimes = regimes
 
     @cached_property
@@ -76,12 +88,12 @@ class View:
     @cached_property
     def a(self) -> float:
         """Appetite before overrides."""
-        return a_value(self._scores, self.reading.signals)
+        return a_value(self._scores, self._conviction)
 
     @cached_property
     def e(self) -> float:
         """Assertiveness of exits before overrides."""
-        return e_value(self._scores, self.reading.signals)
+        return e_value(self._scores, self._conviction)
 
     @cached_property
     def _scores(self) -> Scores:

@@ -71,6 +71,13 @@ class Desk(msgspec.Struct):
     """Of the open trade, or of the one that waits."""
     watched: list[Watched] = []
 
+    @property
+    def conviction(self) -> dict[str, float] | None:
+        """Signals of the entry of its trade, open or waiting; None without one."""
+        if self.position is not None:
+            return self.position.conviction
+        return None if self.waiting is None else self.waiting.answer.signals
+
 
 class Dealer:
     """Acts for desks: holds what is the same for all of them.
@@ -133,9 +140,9 @@ class Dealer:
     def _enter(self, desk: Desk, waiting: Waiting, view: View) -> list[Event]:
         answer, first = waiting.answer, waiting.answer.knobs.phase1_frac
         position = opened(
-            trade_id=waiting.trade_id, symbol=view.symbol, timeframe=view.timeframe, tape=waiting.tape,
-            r_price=waiting.r_price, base_frac=_PLANNED_FRAC * first, real_frac=answer.size_frac * first,
-            rest_frac=answer.size_frac * (1.0 - first),
+            trade_id=waiting.trade_id, symbol=view.symbol, timeframe=view.timeframe, conviction=answer.signals,
+            tape=waiting.tape, r_price=waiting.r_price, base_frac=_PLANNED_FRAC * first,
+            real_frac=answer.size_frac * first, rest_frac=answer.size_frac * (1.0 - first),
         )  # fmt: skip
         desk.waiting, desk.position = None, position
         return [logbook.action(position, answer, "entry_immediate", view.bar.close_at_ms, answer.size_frac * first)]

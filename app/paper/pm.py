@@ -102,4 +102,5 @@ class PaperPM:
                 desk = desks[symbol] = Desk(Track())
             reading = read(desk.track, bar)
             if reading is not None and self._regimes.bucket(symbol) is not None:
-                events += self._dealer.act(desk, View(symbol, timeframe, reading, bar, self._regimes))
+                view = View(symbol, timeframe, reading, bar, self._regimes, desk.conviction)
+                events += self._dealer.act(desk, view)

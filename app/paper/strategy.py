@@ -121,9 +121,9 @@ def entry_quality(a: float) -> float:
     Examples
     --------
     >>> round(entry_quality(0.5), 2), round(entry_quality(1.0), 2)
-    (0.57, 0.47)
+    (0.55, 0.35)
     """
-    return 0.57 - 0.2 * (a - 0.5)
+    return 0.55 - 0.4 * (a - 0.5)
 
 
 def trail_distance(reading: Reading, e: float) -> float:

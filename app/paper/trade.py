@@ -82,6 +82,8 @@ class Position(msgspec.Struct):
     trade_id: str
     symbol: str
     timeframe: str
+    conviction: dict[str, float]
+    """Signals of its entry."""
     rest_frac: float
     """Part of the equity that is planned for adds, after the entry's size lever."""
     entered: int
@@ -140,13 +142,15 @@ _ENTRY_WINDOW_BARS: Final = 8
 
 
 def opened(
-    *, trade_id: str, symbol: str, timeframe: str, tape: list[TapeBar], r_price: float, base_frac: float,
-    real_frac: float, rest_frac: float,
+    *, trade_id: str, symbol: str, timeframe: str, conviction: dict[str, float], tape: list[TapeBar], r_price: float,
+    base_frac: float, real_frac: float, rest_frac: float,
 ) -> Position:  # fmt: skip
     """Position bought at the close of the newest bar on its tape.
 
     Parameters
     ----------
+    conviction
+        Signals that it is entered on.
     base_frac, real_frac
         Bought now, as part of the equity, before and after the size lever.
     rest_frac
@@ -157,9 +161,9 @@ def opened(
     stake.buy(first_qty, bar.close)
     place = len(tape) - 1
     return Position(
-        trade_id=trade_id, symbol=symbol, timeframe=timeframe, rest_frac=rest_frac, entered=place, changed=place,
-        opened_at_ms=bar.close_at_ms, entry_price=bar.close, first_qty=first_qty, real_qty=real_frac / bar.close,
-        r_price=r_price, stake=stake, tape=tape, high_close=bar.close,
+        trade_id=trade_id, symbol=symbol, timeframe=timeframe, conviction=conviction, rest_frac=rest_frac,
+        entered=place, changed=place, opened_at_ms=bar.close_at_ms, entry_price=bar.close, first_qty=first_qty,
+        real_qty=real_frac / bar.close, r_price=r_price, stake=stake, tape=tape, high_close=bar.close,
     )  # fmt: skip
 
 

@@ -160,7 +160,7 @@ def test_the_holdout_trades_as_if_there_were_no_levers() -> None:
 
 def test_entry_aggression_moves_a_and_how_much_is_entered() -> None:
     bold, shy = (traded_with("entry", "entry_aggression_mult", m) for m in (1.2, 0.8))
-    assert len(trades(bold)) > len(trades(neutral())) > len(trades(shy))
+    assert len(actions(bold, "entry")) > len(actions(neutral(), "entry")) > len(actions(shy, "entry"))
     for action in actions(bold, "entry"):
         assert action.decision is not None
         assert action.a_value == pytest.approx(min(1.0, 1.2 * action.decision.before["A_value"]))
@@ -190,12 +190,11 @@ def test_a_delayed_entry_is_late_by_its_bars() -> None:
 def test_a_lever_does_what_its_delta_said(category: str, lever: str, value: float) -> None:
     """The delta of a trade without the lever is what the same trade earns more with it."""
     moved, before = trades(traded_with(category, lever, value)), trades(neutral())  # type: ignore[arg-type]
-    added = {a.trade_id for a in actions(neutral(), "add")} | {
-        a.trade_id
-        for a in actions(traded_with(category, lever, value), "add")  # type: ignore[arg-type]
-    }
-    # Adds depend on trims before them; deltas leave them as they were.
-    same = [k for k in moved.keys() & before.keys() if category != "trim" or k not in added]
+    with_it = traded_with(category, lever, value)  # type: ignore[arg-type]
+    adds = [{(a.trade_id, a.event_at_ms) for a in actions(events, "add")} for events in (with_it, neutral())]
+    other = {trade_id for trade_id, _ in adds[0] ^ adds[1]}
+    # Adds depend on what came before them; deltas leave them as they were.
+    same = [k for k in moved.keys() & before.keys() if k not in other]
     assert len(same) > 20
     for key in same:
         rr, had, counterfactual = moved[key].rr, before[key].rr, before[key].counterfactual

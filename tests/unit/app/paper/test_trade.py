@@ -18,7 +18,15 @@ def tape_bar(i: int, open_: float, high: float, low: float, close: float) -> Tap
 def bought(frac: float = 0.1, *, waited: int = 0) -> Position:
     tape = [tape_bar(i, 99.0, 101.0, 98.0, 100.0) for i in range(waited + 1)]
     return opened(
-        trade_id="t", symbol="A", timeframe="5m", tape=tape, r_price=5.0, base_frac=frac, real_frac=frac, rest_frac=frac
+        trade_id="t",
+        symbol="A",
+        timeframe="5m",
+        conviction={},
+        tape=tape,
+        r_price=5.0,
+        base_frac=frac,
+        real_frac=frac,
+        rest_frac=frac,
     )
 
 
