@@ -64,6 +64,8 @@ _ENCODER: Final = msgspec.json.Encoder(order="deterministic")
 _OUTCOMES: Final = msgspec.json.Decoder(Outcome | OutcomeVoided | Watermark | Decided)
 _FINDINGS: Final = msgspec.json.Decoder(Findings)
 _CONTROL: Final = msgspec.json.Decoder(EpochMarker)
+_UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+_AHEAD_MS: Final = 86_400_000
 
 
 def encode(message: msgspec.Struct) -> bytes:
@@ -75,7 +77,7 @@ def decode_outcomes(raw: bytes) -> OnOutcomes:
     """Return a message of the outcomes topic; nobody but us writes there, so a bad one is an invariant broken."""
     try:
         return _OUTCOMES.decode(raw)
-    except msgspec.DecodeError as error:
+    except _UNREADABLE as error:
         raise InvariantBroken(f"outcomes topic: {error}") from error
 
 
@@ -83,16 +85,25 @@ def decode_findings(raw: bytes) -> Findings:
     """Return a message of the findings topic."""
     try:
         return _FINDINGS.decode(raw)
-    except msgspec.DecodeError as error:
+    except _UNREADABLE as error:
         raise InvariantBroken(f"findings topic: {error}") from error
 
 
-def decode_control(raw: bytes) -> EpochMarker:
-    """Return a record of the control topic; operators write there, so a bad one is bad input."""
+def decode_control(raw: bytes, *, received_at_ms: int) -> EpochMarker:
+    """Return a record of the control topic; operators write there, so a bad one is bad input.
+
+    A marker more than a day ahead of its arrival is absurd, as an event would be: every epoch up to it
+    would be mined.
+    """
     try:
-        return _CONTROL.decode(raw)
-    except msgspec.DecodeError as error:
+        marker = _CONTROL.decode(raw)
+    except _UNREADABLE as error:
         raise BadInput("$", f"a control record ({error})", raw[:64]) from error
+    if marker.epoch_at_ms > received_at_ms + _AHEAD_MS:
+        raise BadInput(
+            "epoch_at_ms", f"at most a day after it reached the topic at {received_at_ms}", marker.epoch_at_ms
+        )
+    return marker
 
 
 def dead_letter(

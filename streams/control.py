@@ -80,7 +80,7 @@ def control(
         async for event in stream.events():
             record = record_of(event)
             try:
-                marker = decode_control(record.value)
+                marker = decode_control(record.value, received_at_ms=record.received_at_ms)
             except BadInput as bad:
                 letter = dead_letter(
                     bad,

@@ -104,7 +104,7 @@ READERS: dict[str, Any] = {
     topics.LESSON_EVENTS: msgspec.json.Decoder(LessonEvent).decode,
     topics.SNAPSHOTS: decode_snapshot,
     topics.OVERRIDES: decode_snapshot,
-    topics.CONTROL: decode_control,
+    topics.CONTROL: lambda raw: decode_control(raw, received_at_ms=AT_MS),
     topics.DEAD_LETTERS: msgspec.json.Decoder(DeadLetter).decode,
 }
 

@@ -1,0 +1,77 @@
+"""Book stage: an epoch is closed when every partition has spoken of it (spec section 10)."""
+
+from collections.abc import Iterable
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from learning.baseline import GroupBaseline
+from learning.book import Book
+from learning.findings import Findings
+from learning.parameters import Parameters
+from leverloop.snapshot import decode_snapshot
+from streams.book import _snapshots, next_book
+from tables.book import BOOK_KEY, BookState, pending_key, stored_book
+from tests.laws.examples import EPOCH_MS, START_MS
+
+PARAMETERS = Parameters()
+FIRST = START_MS + EPOCH_MS
+
+
+def heard(*found: Findings, book: Book | None = None) -> BookState:
+    state = BookState()
+    if book is not None:
+        state.apply(BOOK_KEY, stored_book(book))
+    for findings in found:
+        state.apply(pending_key(findings.partition), stored_book(findings))
+    return state
+
+
+def proposals(*first: int) -> Iterable[Findings]:
+    return [Findings(partition=p, epoch_at_ms=0, first_epoch_at_ms=at) for p, at in enumerate(first)]
+
+
+def test_the_book_opens_when_every_partition_has_proposed() -> None:
+    assert next_book(heard(*proposals(FIRST, FIRST + EPOCH_MS)), 3, PARAMETERS) is None
+    opened = next_book(heard(*proposals(FIRST + EPOCH_MS, FIRST, FIRST)), 3, PARAMETERS)
+    assert opened == Book(epoch_at_ms=START_MS)
+
+
+@given(st.integers(1, 6), st.data())
+def test_an_epoch_closes_with_the_last_partition(partitions: int, data: st.DataObject) -> None:
+    state = heard(book=Book(epoch_at_ms=START_MS))
+    order = data.draw(st.permutations(range(partitions)))
+    for said, partition in enumerate(order, start=1):
+        findings = Findings(partition=partition, epoch_at_ms=FIRST, outcomes=partition)
+        for _ in range(data.draw(st.integers(1, 2))):  # redelivered, or reported again after a restart
+            state.apply(pending_key(partition), stored_book(findings))
+        closed = next_book(state, partitions, PARAMETERS)
+        assert (closed is not None) is (said == partitions)
+    assert closed is not None
+    assert (closed.epoch_at_ms, closed.version, closed.outcomes) == (FIRST, 1, sum(range(partitions)))
+
+
+@pytest.mark.parametrize("epoch_at_ms", [0, START_MS, FIRST + EPOCH_MS])
+def test_findings_of_another_epoch_are_waited_past(epoch_at_ms: int) -> None:
+    other = Findings(partition=1, epoch_at_ms=epoch_at_ms)
+    state = heard(Findings(partition=0, epoch_at_ms=FIRST), other, book=Book(epoch_at_ms=START_MS))
+    assert next_book(state, 2, PARAMETERS) is None
+
+
+def test_every_module_with_groups_has_a_snapshot_from_the_first_epoch_on() -> None:
+    parts = (
+        GroupBaseline(group="dm.alloc.new.buy|allocation", category="dm|allocation", segments=()),
+        GroupBaseline(group="pm.up.S1.a|entry", category="pm|entry", segments=()),
+    )
+    book = Book(epoch_at_ms=START_MS, baselines=parts)
+    assert list(_snapshots(book, PARAMETERS, "hash", "engine")) == []
+    closed = msgspec.structs.replace(book, version=1)
+    found = {module: decode_snapshot(raw) for module, raw in _snapshots(closed, PARAMETERS, "hash", "engine")}
+    assert {module: (s.module, s.version, s.epoch_at_ms) for module, s in found.items()} == {
+        "pm": ("pm", 1, START_MS),
+        "dm": ("dm", 1, START_MS),
+    }
+    only_pm = msgspec.structs.replace(closed, baselines=parts[1:])
+    assert [module for module, _ in _snapshots(only_pm, PARAMETERS, "hash", "engine")] == ["pm"]
