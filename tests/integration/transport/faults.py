@@ -1,6 +1,7 @@
 """Drivers that stall, fail and refuse, below the barrier: what a broker in trouble looks like from there."""
 
 import asyncio
+from collections import deque
 from collections.abc import Mapping
 from typing import Any
 
@@ -21,6 +22,10 @@ class Faults:
         self.refused_commits = 0
         self.commits: list[dict[Any, int]] = []
 
+    def stalls(self, topic: str) -> bool:
+        """Must a record for the topic wait for `open`? Asked once for each."""
+        return topic == self.topic and not self.open.is_set()
+
     def stall(self, topic: str) -> None:
         self.topic = topic
         self.open.clear()
@@ -28,8 +33,10 @@ class Faults:
     def fail(self, topic: str, error: Exception) -> None:
         self.topic, self._error = topic, error
 
-    def take_error(self) -> Exception | None:
+    def take_error(self, topic: str) -> Exception | None:
         """One record fails, and late: its neighbours go through."""
+        if topic != self.topic:
+            return None
         error, self._error = self._error, None
         return error
 
@@ -41,25 +48,35 @@ def faulty(url: str, faults: Faults) -> type:
     driver_consumer = embedded.LogConsumer if url.startswith("embedded:") else kafka.SeekingConsumer
 
     class FaultyProducer(driver_producer):  # type: ignore[misc,valid-type]
-        def send_soon(self, fut: Any) -> None:
-            if driver is kafka or fut.message.channel.get_topic_name() != faults.topic:
-                super().send_soon(fut)  # Kafka: on to `send`, by Faust's buffer
-            elif (error := faults.take_error()) is not None:
-                self.app.loop.call_soon(fut.set_exception, error)
-            else:
-                faults.held += 1
-                self.app.loop.create_task(self._later(super().send_soon, fut))
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, **kwargs)
+            self._held: deque[Any] = deque()
 
-        async def _later(self, send: Any, fut: Any) -> None:
+        def send_soon(self, fut: Any) -> None:
+            topic = fut.message.channel.get_topic_name()
+            if driver is kafka:
+                super().send_soon(fut)  # on to `send`, by Faust's buffer
+            elif (error := faults.take_error(topic)) is not None:
+                self.app.loop.call_soon(fut.set_exception, error)
+            elif self._held or faults.stalls(topic):
+                faults.held += 1
+                self._held.append(fut)
+                if len(self._held) == 1:
+                    self.app.add_future(self._release(super().send_soon))
+            else:
+                super().send_soon(fut)
+
+        async def _release(self, send: Any) -> None:
             await faults.open.wait()
-            send(fut)
+            while self._held:
+                send(self._held.popleft())
 
         async def send(self, topic: str, *args: Any, **kwargs: Any) -> Any:
-            if topic == faults.topic:
-                if (error := faults.take_error()) is not None:
-                    failed = asyncio.get_running_loop().create_future()
-                    self.app.loop.call_soon(failed.set_exception, error)
-                    return failed
+            if (error := faults.take_error(topic)) is not None:
+                failed = asyncio.get_running_loop().create_future()
+                self.app.loop.call_soon(failed.set_exception, error)
+                return failed
+            if faults.stalls(topic):
                 faults.held += 1
                 await faults.open.wait()
             return await super().send(topic, *args, **kwargs)

@@ -13,9 +13,7 @@ RECORDS = 3000
 
 
 @pytest.mark.parametrize("how", ["subscription", "membership"])
-async def test_rebalances_under_load_lose_nothing_and_repeat_nothing(
-    pipeline: Pipeline, how: str
-) -> None:
+async def test_rebalances_under_load_lose_nothing_and_repeat_nothing(pipeline: Pipeline, how: str) -> None:
     if how == "membership" and pipeline.world.url.startswith("embedded:"):
         pytest.skip("the embedded log has one worker")
     worker = pipeline.worker()

@@ -36,6 +36,8 @@ class World(Protocol):
 
     async def read(self, topic: str) -> list[Seen]: ...
 
+    async def ends(self, topic: str) -> int: ...
+
     async def committed(self, group: str) -> dict[tuple[str, int], int]: ...
 
 
@@ -56,6 +58,10 @@ class EmbeddedWorld:
                 for record in log.read(topic, partition, 0, 1_000_000, max_bytes=1 << 40)
             ]
 
+    async def ends(self, topic: str) -> int:
+        with EmbeddedLog(self._path, create=False) as log:
+            return sum(log.end_offset(topic, partition) for partition in range(log.topics()[topic].partitions))
+
     async def committed(self, group: str) -> dict[tuple[str, int], int]:
         with EmbeddedLog(self._path, create=False) as log:
             return log.committed(group)
@@ -73,9 +79,7 @@ class KafkaWorld:
 
     async def read(self, topic: str) -> list[Seen]:
         async with AIOKafkaConsumer(bootstrap_servers=self._address, auto_offset_reset="earliest") as consumer:
-            # Without a group or a subscription the consumer knows no topic until it is asked for one.
-            await consumer._client.add_topic(topic)
-            tps = [TopicPartition(topic, partition) for partition in sorted(consumer.partitions_for_topic(topic))]
+            tps = await self._partitions(consumer, topic)
             consumer.assign(tps)
             ends = await consumer.end_offsets(tps)
             found = []
@@ -83,6 +87,14 @@ class KafkaWorld:
                 for tp, records in (await consumer.getmany(timeout_ms=1000)).items():
                     found += [Seen(tp.partition, r.offset, r.key, r.value) for r in records]
             return sorted(found)
+
+    async def ends(self, topic: str) -> int:
+        async with AIOKafkaConsumer(bootstrap_servers=self._address) as consumer:
+            return sum((await consumer.end_offsets(await self._partitions(consumer, topic))).values())
+
+    async def _partitions(self, consumer: AIOKafkaConsumer, topic: str) -> list[TopicPartition]:
+        await consumer._client.add_topic(topic)  # in no group, it knows no topic until it is asked for one
+        return [TopicPartition(topic, partition) for partition in sorted(consumer.partitions_for_topic(topic))]
 
     async def committed(self, group: str) -> dict[tuple[str, int], int]:
         admin = AIOKafkaAdminClient(bootstrap_servers=self._address)
