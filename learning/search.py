@@ -46,14 +46,15 @@ class GroupSearch:
         self.residual = view.rr_q[known] / RR_SCALE - sum(
             lesson.effect_rr * self.matched[lesson.id] for lesson in decided.lessons
         )
-        self.day_mean = np.array([day_mean.get(day, 0.0) for day in self.clustered.day.tolist()], dtype=np.float64)
+        means = np.array([day_mean.get(day, 0.0) for day in self.clustered.day.tolist()], dtype=np.float64)
+        self.day_part = _slope(means, self.residual) * means
 
     def test(self, trades: int) -> GroupTest:
         """Test every tracked subset of up to lesson_max_dims dimensions; keep the best of each size."""
         limit = self.parameters.lesson_max_dims
         subsets = enumerate_subsets(self.cells, self.rows, self.parameters, limit).codes
         dims = (subsets != 0).sum(axis=1)
-        first = self.clustered.effects(subsets, self.residual, self.residual - self.day_mean)
+        first = self.clustered.effects(subsets, self.residual, self.residual - self.day_part)
         tested = np.array([(dims == k).sum() for k in range(limit + 1)])
         # More cautious errors are only larger: what does not pass with these does not pass at all.
         worth = np.flatnonzero(self._passes(first, tested[dims]))
@@ -100,8 +101,8 @@ class GroupSearch:
         )
 
     def effects(self, subsets: npt.NDArray[np.int32], rr: npt.NDArray[np.float64]) -> Effects:
-        """Effects on rr with cautious errors, the mean of the day taken out where the subset pins no regime."""
-        return self.clustered.cautious(subsets, rr, rr - self.day_mean)
+        """Effects on rr with cautious errors, the day's part taken out where the subset pins no regime."""
+        return self.clustered.cautious(subsets, rr, rr - self.day_part)
 
     def _passes(self, found: Effects, tested: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
         """Which effects are large, frequent and significant enough after all that this group looked at.
@@ -127,3 +128,14 @@ def met_by(lesson: AcceptedLesson, outcome: Outcome) -> bool:
 def _by_trade(trade: npt.NDArray[np.int64], hit: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
     """1.0 on all rows of a trade of which any row is hit."""
     return np.isin(trade, trade[hit]).astype(np.float64)
+
+
+def _slope(means: npt.NDArray[np.float64], rr: npt.NDArray[np.float64]) -> float:
+    """How much of the day's mean a group's trades share, in [0, 1]: least squares over its rows.
+
+    A group whose trades all end alike, such as one of protective stops, shares nothing: taking the whole
+    mean off it would put the market's noise in. An entry shares it all.
+    """
+    centred = means - means.mean() if len(means) else means
+    spread = float(centred @ centred)
+    return min(max(float(centred @ rr) / spread, 0.0), 1.0) if spread > 0.0 else 0.0
