@@ -42,7 +42,7 @@ __all__ = [
 
 EXIT_KEY: Final = "pm.uptrend.S0.exit"
 PANIC_KEY: Final = "pm.uptrend.S0.panic_exit"
-STOP_ATR: Final = 3.0
+STOP_ATR: Final = 2.0
 """1R in ATR: wide enough for the noise of a few bars."""
 _FLAG_ATR: Final = 4.2
 _TRAIL_ATR: Final = 4.0

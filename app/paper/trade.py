@@ -29,8 +29,8 @@ __all__ = [
     "stop_level",
 ]
 
-COST_FRAC: Final = 0.001
-"""Fee and slippage of one side, part of the price: a tenth of a percent, as on a liquid spot market."""
+COST_FRAC: Final = 0.002
+"""Fee, spread and slippage of one side, part of the price: two tenths of a percent, as a taker pays on small coins."""
 TRIM_FRAC: Final = 1.0 / 3.0
 """Part of the position that a trim sells."""
 MAX_TRIMS: Final = 2
