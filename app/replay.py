@@ -8,7 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 
@@ -28,6 +28,7 @@ __all__ = ["Replay", "ReplayReport", "replay_files"]
 
 _ACTIONS: Final = "actions"
 _TRADES: Final = "trades"
+_UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _FAR_FUTURE_MS: Final = 2**53
 """Files do not say when a record reached its topic: nothing in them is too far ahead."""
 
@@ -188,7 +189,7 @@ def replay_files(
 
 
 class _When(msgspec.Struct):
-    event_at_ms: int = 0
+    event_at_ms: Annotated[int, msgspec.Meta(le=_FAR_FUTURE_MS)] = 0
 
 
 def _in_event_order(folder: Path) -> Iterator[tuple[int, int, bytes]]:
@@ -201,7 +202,7 @@ def _in_event_order(folder: Path) -> Iterator[tuple[int, int, bytes]]:
             for line in file:
                 if not line.strip():
                     continue
-                with contextlib.suppress(msgspec.DecodeError):  # a dead letter keeps its place in the file
+                with contextlib.suppress(*_UNREADABLE):  # a dead letter keeps its place in the file
                     at_ms = max(at_ms, when.decode(line).event_at_ms)
                 yield at_ms, source, line
 

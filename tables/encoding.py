@@ -48,5 +48,5 @@ class Encoding(Generic[Value]):
             )
         try:
             return self._decoder.decode(memoryview(raw)[1:])
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise InvariantBroken(f"{self._kind}: a damaged value in the table: {error}") from error

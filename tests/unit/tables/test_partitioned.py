@@ -1,0 +1,120 @@
+"""Partitioned tables: a partition's state follows its changelog, and goes with it (docs: design of the stores)."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import faust
+import pytest
+from faust.streams import _current_event
+from faust.types import TP
+
+from tables.catalogue import TRADES
+from tables.partitioned import PartitionedTable
+
+CHANGELOG = "lever-trades-changelog"
+
+
+class Words:
+    """State of a partition: its records, as they came."""
+
+    def __init__(self, partition: int) -> None:
+        self.partition = partition
+        self.records: dict[bytes, bytes] = {}
+
+    def apply(self, key: bytes, value: bytes | None) -> None:
+        if value is None:
+            self.records.pop(key, None)
+        else:
+            self.records[key] = value
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+
+@pytest.fixture
+def table() -> PartitionedTable[Words]:
+    app = faust.App("lever", broker="memory://", store="memory://", autodiscover=False)
+    return PartitionedTable(app, TRADES, 4, Words)
+
+
+def recovered(partition: int, offset: int, key: bytes, value: bytes | None) -> Any:
+    """An event of the changelog."""
+    tp = TP(CHANGELOG, partition)
+    return SimpleNamespace(
+        message=SimpleNamespace(tp=tp, partition=partition, offset=offset, key=key, value=value, topic=CHANGELOG)
+    )
+
+
+class InStream:
+    """What a stage sees while it works on an event of a partition."""
+
+    def __init__(self, partition: int) -> None:
+        self._event = SimpleNamespace(message=SimpleNamespace(partition=partition))
+
+    def __enter__(self) -> None:
+        self._token = _current_event.set(lambda: self._event)  # Faust keeps a weak reference there
+
+    def __exit__(self, *_: object) -> None:
+        _current_event.reset(self._token)
+
+
+def test_it_is_named_and_laid_out_as_the_catalogue_says(table: PartitionedTable[Words]) -> None:
+    assert (table.name, table.partitions, table.changelog_topic_name) == ("trades", 4, CHANGELOG)
+
+
+def test_recovery_gives_each_partition_its_records_in_order(table: PartitionedTable[Words]) -> None:
+    store = table.data
+    batch = [
+        recovered(1, 0, b"a", b"1"),
+        recovered(2, 0, b"a", b"2"),
+        recovered(1, 1, b"a", b"3"),
+        recovered(1, 2, b"b", b"4"),
+        recovered(1, 3, b"b", None),
+    ]
+    store.apply_changelog_batch(batch, None, None)
+    assert {p: state.records for p, state in table.states().items()} == {1: {b"a": b"3"}, 2: {b"a": b"2"}}
+    assert len(store) == 2
+    assert store.persisted_offset(TP(CHANGELOG, 1)) == 3
+    assert store.persisted_offset(TP(CHANGELOG, 3)) is None
+
+
+def test_a_write_goes_to_the_partition_of_the_event(table: PartitionedTable[Words]) -> None:
+    store = table.data
+    with InStream(3):
+        store[b"a"] = b"1"
+        store[b"b"] = b"2"
+        del store[b"a"]
+    assert table.state(3).records == {b"b": b"2"}
+    assert table.state(3).partition == 3
+
+
+def test_nobody_writes_outside_a_stream(table: PartitionedTable[Words]) -> None:
+    with pytest.raises(RuntimeError, match="inside its stream only"):
+        table.data[b"a"] = b"1"
+
+
+def test_offsets_of_own_writes_never_go_back(table: PartitionedTable[Words]) -> None:
+    store, tp = table.data, TP(CHANGELOG, 1)
+    for offset in (4, 9, 7):
+        store.set_persisted_offset(tp, offset)
+    assert store.persisted_offset(tp) == 9
+
+
+async def test_a_partition_that_is_lost_goes_with_all_it_holds(table: PartitionedTable[Words]) -> None:
+    store = table.data
+    store.apply_changelog_batch([recovered(1, 5, b"a", b"1"), recovered(2, 6, b"b", b"2")], None, None)
+    kept, other = TP(CHANGELOG, 2), TP("another-changelog", 1)
+    await store.on_rebalance({kept, other}, {TP(CHANGELOG, 1)}, set())
+    assert sorted(table.states()) == [2]
+    assert store.persisted_offset(TP(CHANGELOG, 1)) is None, "recovery starts from the beginning, not where it was"
+    assert store.persisted_offset(kept) == 6
+    store.reset_state()
+    assert len(store) == 0
+    assert store.persisted_offset(kept) is None
+
+
+def test_it_is_read_by_partition_only(table: PartitionedTable[Words]) -> None:
+    store = table.data
+    for read in (lambda: store[b"a"], lambda: b"a" in store, lambda: list(store)):
+        with pytest.raises(NotImplementedError, match="read state"):
+            read()
