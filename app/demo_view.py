@@ -147,18 +147,17 @@ def _lessons(worker: Worker) -> Table | str:
     if not lessons:
         return "No lessons yet: nothing differs from luck beyond doubt. Longer runs have more to go by."
     table = Table(title="Lessons")
-    for name in ("pattern", "category", "scope", "state", "n", "effect R", "levers"):
-        table.add_column(name, justify="right" if name in ("n", "effect R") else "left")
+    for name in ("pattern, category", "scope", "state", "n", "effect R", "levers"):
+        table.add_column(name, justify="right" if name in ("n", "effect R") else "left", overflow="fold")
     for lesson in sorted(lessons, key=lambda known: known.created_at_ms):
         seen = lesson.evidence
         table.add_row(
-            lesson.pattern_key,
-            lesson.action_category,
-            ", ".join(f"{name}={value}" for name, value in lesson.scope.items()),
-            f"{lesson.state} ({lesson.reason})",
+            f"{lesson.pattern_key}\n{lesson.action_category}",
+            "\n".join(f"{name}={value}" for name, value in lesson.scope.items()),
+            f"{lesson.state}\n{lesson.reason}",
             str(seen.stats.n),
             f"{seen.effect_rr:+.2f} ± {seen.error_rr:.2f}",
-            ", ".join(f"{name} {value:.3f}" for name, value in lesson.levers.items()),
+            "\n".join(f"{name} {value:.3f}" for name, value in lesson.levers.items()) or "none: edge and effect differ",
         )
     return table
 

@@ -44,7 +44,8 @@ def run_replay(folder: Path, out: Path, settings: Settings, console: Console) ->
 def _summary(replay: Replay, report: ReplayReport) -> Table:
     table = Table(title=f"{report.outcomes} outcomes of {report.trades} trades, {report.epochs} epochs")
     for name in ("pattern", "category", "scope", "direction", "n", "effect R", "edge"):
-        table.add_column(name, justify="right" if name in ("direction", "n", "effect R", "edge") else "left")
+        right = name in ("direction", "n", "effect R", "edge")
+        table.add_column(name, justify="right" if right else "left", overflow="fold")
     for lesson in replay.book.lessons.values() if replay.book else ():
         if lesson.state in ("active", "dormant"):
             seen = lesson.evidence

@@ -52,6 +52,13 @@ class PartitionedTable(faust.Table, Generic[State]):
         )
         app.tables.add(self)
 
+    def __eq__(self, other: object) -> bool:
+        # A mapping compares by its items; recovery groups records by table, and means the object.
+        return self is other
+
+    def __hash__(self) -> int:
+        return object.__hash__(self)
+
     def state(self, partition: int) -> State:
         """State of a partition this worker owns."""
         return self.data.state(partition)
