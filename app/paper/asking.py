@@ -51,8 +51,8 @@ class View:
     regimes
         Regimes as of the same moment.
     conviction
-        Signals that A and E rest on: those of the trade's entry. None where there is no trade: those of now.
-        Taken at each action anew, the mode of an exit would tell how the trade went, not how to trade it.
+        A and E of the trade, as they were at its signal; None where there is no trade: those of now. Taken
+        at each action anew, the mode of an exit would tell how the trade went, not how to trade it.
     """
 
     def __init__(
@@ -62,13 +62,13 @@ class View:
         reading: Reading,
         bar: Bar,
         regimes: RegimeTracker,
-        conviction: dict[str, float] | None = None,
+        conviction: tuple[float, float] | None = None,
     ) -> None:
         self.symbol = symbol
         self.timeframe = timeframe
         self.reading = reading
         self.bar = bar
-        self._conviction = reading.signals if conviction is None else conviction
+        self._conviction = conviction
         self._regimes = regimes
 
     @cached_property
@@ -85,15 +85,22 @@ class View:
             "E_mode": mode(self.e),
         }
 
-    @cached_property
+    @property
     def a(self) -> float:
         """Appetite before overrides."""
-        return a_value(self._scores, self._conviction)
+        return self.conviction[0]
 
-    @cached_property
+    @property
     def e(self) -> float:
         """Assertiveness of exits before overrides."""
-        return e_value(self._scores, self._conviction)
+        return self.conviction[1]
+
+    @cached_property
+    def conviction(self) -> tuple[float, float]:
+        """A and E before overrides."""
+        if self._conviction is not None:
+            return self._conviction
+        return a_value(self._scores, self.reading.signals), e_value(self._scores, self.reading.signals)
 
     @cached_property
     def _scores(self) -> Scores:

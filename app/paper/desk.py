@@ -45,6 +45,7 @@ class Waiting(msgspec.Struct):
     """An entry whose delay is not over."""
 
     trade_id: str
+    conviction: tuple[float, float]
     answer: Answer
     r_price: float
     delay_bars: float
@@ -72,11 +73,11 @@ class Desk(msgspec.Struct):
     watched: list[Watched] = []
 
     @property
-    def conviction(self) -> dict[str, float] | None:
-        """Signals of the entry of its trade, open or waiting; None without one."""
+    def conviction(self) -> tuple[float, float] | None:
+        """A and E of its trade, open or waiting; None without one."""
         if self.position is not None:
             return self.position.conviction
-        return None if self.waiting is None else self.waiting.answer.signals
+        return None if self.waiting is None else self.waiting.conviction
 
 
 class Dealer:
@@ -124,7 +125,7 @@ class Dealer:
         r_price = strategy.STOP_ATR * view.reading.atr
         desk.plan = self._plan(trade_id, view, view.bar.close, r_price, view.bar.close)
         tape = [TapeBar(view.bar, desk.plan.stops)]
-        desk.waiting = Waiting(trade_id, answer, r_price, answer.knobs.entry_delay_bars, tape)
+        desk.waiting = Waiting(trade_id, view.conviction, answer, r_price, answer.knobs.entry_delay_bars, tape)
         return self._enter(desk, desk.waiting, view) if answer.knobs.entry_delay_bars == 0 else []
 
     def _wait(self, desk: Desk, waiting: Waiting, view: View) -> list[Event]:
@@ -140,7 +141,7 @@ class Dealer:
     def _enter(self, desk: Desk, waiting: Waiting, view: View) -> list[Event]:
         answer, first = waiting.answer, waiting.answer.knobs.phase1_frac
         position = opened(
-            trade_id=waiting.trade_id, symbol=view.symbol, timeframe=view.timeframe, conviction=answer.signals,
+            trade_id=waiting.trade_id, symbol=view.symbol, timeframe=view.timeframe, conviction=waiting.conviction,
             tape=waiting.tape, r_price=waiting.r_price, base_frac=_PLANNED_FRAC * first,
             real_frac=answer.size_frac * first, rest_frac=answer.size_frac * (1.0 - first),
         )  # fmt: skip

@@ -6,7 +6,8 @@
 3. A dip out of a recovery is a Double-Dip; it stays one until the market leaves it upwards.
 4. Paper markets know no market capitalisation: buckets are fifths of the symbols by the value traded on
    the day before, set anew at midnight UTC.
-5. Buckets are ranked each hour, by the mean strength of their symbols against the market.
+5. Buckets are ranked every twelve hours, by the mean strength of their symbols against the market: two
+   symbols make a bucket, and a rank that followed each hour would follow the trade that it is logged with.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ HORIZONS: Final[dict[Horizon, int]] = {"macro": 720, "meso": 144, "micro": 36}
 """Memory in bars of five minutes: two and a half days, twelve hours, three hours."""
 _INTERVALS_MS: Final[dict[Horizon, int]] = dict.fromkeys(HORIZONS, BAR_MS)
 _DAY_MS: Final = 86_400_000
-_HOUR_MS: Final = 3_600_000
+_RANKING_MS: Final = _DAY_MS // 2
 _VOL_BARS: Final = 2_016.0  # a week: the volatility that trends and stress are measured in
 _FIRST_VARIANCE: Final = 0.002**2  # of a bar, until the first bars tell
 _MAJORS: Final = frozenset({"BTC", "ETH", "LTC", "XRP", "BCH", "HEN", "JAY"})
@@ -166,7 +167,7 @@ class RegimeTracker:
         state.at_ms = batch.close_at_ms
         if state.at_ms % _DAY_MS == 0:
             _allot(state)
-        if state.at_ms % _HOUR_MS == 0 and state.buckets:
+        if state.at_ms % _RANKING_MS == 0 and state.buckets:
             _rank(state)
 
     @property

@@ -82,8 +82,8 @@ class Position(msgspec.Struct):
     trade_id: str
     symbol: str
     timeframe: str
-    conviction: dict[str, float]
-    """Signals of its entry."""
+    conviction: tuple[float, float]
+    """A and E at its signal, before overrides."""
     rest_frac: float
     """Part of the equity that is planned for adds, after the entry's size lever."""
     entered: int
@@ -142,7 +142,7 @@ _ENTRY_WINDOW_BARS: Final = 8
 
 
 def opened(
-    *, trade_id: str, symbol: str, timeframe: str, conviction: dict[str, float], tape: list[TapeBar], r_price: float,
+    *, trade_id: str, symbol: str, timeframe: str, conviction: tuple[float, float], tape: list[TapeBar], r_price: float,
     base_frac: float, real_frac: float, rest_frac: float,
 ) -> Position:  # fmt: skip
     """Position bought at the close of the newest bar on its tape.
@@ -150,7 +150,7 @@ def opened(
     Parameters
     ----------
     conviction
-        Signals that it is entered on.
+        A and E at its signal.
     base_frac, real_frac
         Bought now, as part of the equity, before and after the size lever.
     rest_frac

@@ -21,7 +21,7 @@ def bought(frac: float = 0.1, *, waited: int = 0) -> Position:
         trade_id="t",
         symbol="A",
         timeframe="5m",
-        conviction={},
+        conviction=(0.5, 0.5),
         tape=tape,
         r_price=5.0,
         base_frac=frac,
