@@ -13,11 +13,11 @@ from urllib.parse import unquote, urlsplit
 
 import faust
 from faust.contrib.asgi import bind_to_running_loop
-from faust.tables.manager import TableManager
 from yarl import URL
 
 from app.transport import embedded, kafka
 from app.transport.failstop import FailStop, exit_process
+from app.transport.recovery import PromptTableManager
 from app.transport.schedule import ByTimestamp
 from app.transport.versions import check_versions
 from leverloop.errors import BadConfig
@@ -85,16 +85,6 @@ class LeverApp(faust.App):
 
     def _new_producer_transport(self) -> Any:
         return self.transport
-
-
-class PromptTableManager(TableManager):
-    """Starts recovery at once: Faust waits a second for tables declared late, ours are all there."""
-
-    async def on_start(self) -> None:
-        """Start recovery."""
-        if not self.should_stop:
-            await self._update_channels()
-            await self.recovery.start()
 
 
 def create_app(

@@ -24,10 +24,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Iterable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Iterable, Mapping
 from time import monotonic
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from faust.transport.consumer import Consumer, ensure_TP
 from faust.transport.producer import Producer
@@ -105,7 +104,6 @@ class BarrierConsumer(Consumer):
         self._progress: dict[TP, Progress] = {}
         self._fetching: Final = asyncio.Lock()
         self._committing: Final = asyncio.Lock()
-        self._seeks_waiting = 0
         self._sealed = False
         super().__init__(*args, **kwargs)
 
@@ -162,20 +160,20 @@ class BarrierConsumer(Consumer):
         handed over in between would be gone for good.
         """
         self.stop_flow()
-        async with self._committing, self._between_batches():
+        async with self._committing, self._fetching:
             committed = await self.seek_to_committed()
             self._forget(list(self._progress))
             self._committed_offset.update({ensure_TP(tp): offset for tp, offset in committed.items()})
 
     async def seek(self, partition: TP, offset: int) -> None:
-        """Move one partition."""
-        async with self._between_batches():
+        """Move one partition, when what was fetched from its old position has been handed over."""
+        async with self._fetching:
             await self._seek(partition, offset)
             self._forget([ensure_TP(partition)])
 
     async def seek_wait(self, partitions: Mapping[TP, int]) -> None:
         """Move partitions; recovery uses it for changelogs."""
-        async with self._between_batches():
+        async with self._fetching:
             await super().seek_wait(partitions)
             self._forget([ensure_TP(tp) for tp in partitions])
 
@@ -191,9 +189,8 @@ class BarrierConsumer(Consumer):
     async def wait_empty(self) -> None:
         """Wait for the handlers that have begun, and commit; a failed worker waits for nobody."""
         while self._unacked_messages and not self.should_stop and self.app.failed is None:
-            self._waiting_for_ack = asyncio.get_running_loop().create_future()
-            await asyncio.wait([self._waiting_for_ack], timeout=_LOOK_S)
-            self._waiting_for_ack = None
+            self._waiting_for_ack = acknowledged = asyncio.get_running_loop().create_future()
+            await asyncio.wait([acknowledged], timeout=_LOOK_S)
             self._clean_unacked_messages()
         await self.commit()
 
@@ -211,15 +208,10 @@ class BarrierConsumer(Consumer):
             for state in (self._progress, self._acked, self._acked_index, self._gap, self._read_offset):
                 state.pop(tp, None)
 
-    @asynccontextmanager
-    async def _between_batches(self) -> AsyncIterator[None]:
-        """Position may be moved: what was fetched from the old one has been handed over, or is given up."""
-        self._seeks_waiting += 1
-        try:
-            async with self._fetching:
-                yield
-        finally:
-            self._seeks_waiting -= 1
+    async def position_handed_over(self, tp: TP) -> int | None:
+        """Position of a partition; every record before it has been handed over."""
+        async with self._fetching:
+            return cast("int | None", await self.position(tp))
 
     async def _drain_messages(self, fetcher: Any) -> None:
         try:
@@ -261,7 +253,7 @@ class BarrierConsumer(Consumer):
         active = self._get_active_partitions()
         acking = self.app.topics.acking_topics
         for count, (tp, record) in enumerate(self.scheduler.iterate(records)):
-            if not self.flow_active or self._seeks_waiting or self.app.consumer_generation_id != generation:
+            if not self.flow_active or self.app.consumer_generation_id != generation:
                 return
             if tp not in active and tp not in self._buffered_partitions:
                 continue

@@ -11,7 +11,6 @@ from faust.types import TP
 
 from app.transport.barrier import BarrierConsumer, BarrierProducer
 
-
 __all__ = ["Consumer", "IdempotentProducer", "Producer", "SeekingConsumer", "Transport"]
 
 

@@ -1,6 +1,6 @@
 """A worker to be killed: ``python -m tests.integration.transport.killed URL APP_ID DATA_DIR``; SIGTERM ends it well.
 
-Every two hundredth changelog record or output stalls: this is when a commit that does not wait would overtake it.
+Every two hundredth changelog record stalls, while the outputs go on: a commit that does not wait overtakes it.
 """
 
 import asyncio
@@ -22,6 +22,8 @@ class Stalls(Faults):
         self._sends = 0
 
     def stalls(self, topic: str) -> bool:
+        if not topic.endswith("-changelog"):
+            return False
         self._sends += 1
         if self.open.is_set() and self._sends % 200 == 0:
             self.open.clear()

@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[3]
 
 
 async def test_nothing_is_lost_when_the_worker_is_killed(pipeline: Pipeline, tmp_path: Path) -> None:
-    await pipeline.feed(RECORDS)
+    await pipeline.feed(RECORDS, keys=RECORDS)  # a key of its own for each: any loss shows
     rng = random.Random(7)
     for _ in range(KILLS):
         async with _worker(pipeline, tmp_path) as process:
