@@ -85,7 +85,7 @@ def load_parameters(path: Path) -> Parameters:
     """Parameters from a JSON file; BadConfig names the file and what is wrong in it."""
     try:
         return msgspec.json.decode(path.read_bytes(), type=Parameters)
-    except (OSError, msgspec.DecodeError) as error:
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
         raise BadConfig(f"parameters {path}: {error}") from error
 
 

@@ -8,6 +8,7 @@ from typing import Annotated, Final
 
 import msgspec
 
+from leverloop.errors import BadConfig
 from leverloop.scope import ScopeSchema
 
 __all__ = ["DAY_MS", "HOUR_MS", "Parameters", "config_hash"]
@@ -66,6 +67,13 @@ class Parameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     # Cadence (section 10)
     epoch_ms: PositiveInt = 6 * HOUR_MS
     epoch_slack_ms: PositiveInt = 10 * 60_000
+
+    def __post_init__(self) -> None:
+        if not self.n_min_by_dims or list(self.n_min_by_dims) != sorted(self.n_min_by_dims):
+            # The cube cuts a subset's supersets with it: a larger one that may be rarer would be missed.
+            raise BadConfig(f"n_min_by_dims: a list that does not fall, was {list(self.n_min_by_dims)}")
+        if self.closed_keep_ms < self.late_grace_ms:
+            raise BadConfig(f"closed_keep_ms: at least late_grace_ms {self.late_grace_ms}, was {self.closed_keep_ms}")
 
     def n_min(self, dims: int) -> int:
         """Distinct trades from which a subset of so many dimensions is tracked (spec section 6)."""

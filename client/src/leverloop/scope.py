@@ -88,13 +88,15 @@ class ScopeSchema(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
             unknown = {*module.dimensions, *module.segment} - set(by_name)
             if unknown:
                 raise BadConfig(f"scope schema: unknown dimensions {sorted(unknown)}")
+            if module.max_dims < 1:
+                raise BadConfig(f"scope schema: a subset has at least one dimension, max_dims is {module.max_dims}")
 
     @classmethod
     def load(cls, path: Path) -> ScopeSchema:
         """Schema from a JSON file: the shipped dimensions must be there unchanged, yours take bits 18..30."""
         try:
             schema = msgspec.json.decode(path.read_bytes(), type=cls)
-        except (OSError, msgspec.MsgspecError) as error:
+        except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise BadConfig(f"scope schema {path}: {error}") from error
         for shipped in DEFAULT_SCHEMA.dimensions:
             given = schema.dimension(shipped.name)
