@@ -44,6 +44,8 @@ CREATE TABLE commits (
   PRIMARY KEY (consumer_group, topic, partition)) WITHOUT ROWID;
 """
 
+_TOPICS: Final = "SELECT id, name, partitions, config FROM topics"
+
 Headers = tuple[tuple[str, bytes | None], ...]
 
 
@@ -163,8 +165,8 @@ class EmbeddedLog:
     def topics(self) -> dict[str, Topic]:
         """Every topic by its name."""
         with self._speaking_our_errors():
-            rows = self._db.execute("SELECT id, name, partitions, config FROM topics ORDER BY name").fetchall()
-        self._topics = {name: _topic(i, name, partitions, config) for i, name, partitions, config in rows}
+            rows = self._db.execute(f"{_TOPICS} ORDER BY name").fetchall()
+        self._topics = {row[1]: _topic(row) for row in rows}
         return dict(self._topics)
 
     def append(
@@ -190,7 +192,7 @@ class EmbeddedLog:
         BadConfig
             For a topic or a partition that does not exist.
         Unavailable
-            Disk full, or locked for longer than the timeout: nothing of the batch was appended.
+            Disk full, or locked for longer than the timeout. Nothing of the batch was appended.
         """
         with self._transaction():
             offsets = self._insert(records)
@@ -227,10 +229,6 @@ class EmbeddedLog:
         """Offset that the next record of the partition will have."""
         last = self._extreme("max", topic, partition)
         return 0 if last is None else last + 1
-
-    def commit(self, group: str, commits: Mapping[tuple[str, int], int]) -> None:
-        """Commit offsets of a group: `append` without records."""
-        self.append((), group=group, commits=commits)
 
     def committed(self, group: str) -> dict[tuple[str, int], int]:
         """(topic, partition) -> committed offset of a group."""
@@ -344,10 +342,10 @@ class EmbeddedLog:
         return topic
 
     def _find(self, name: str) -> Topic | None:
-        row = self._db.execute("SELECT id, name, partitions, config FROM topics WHERE name = ?", (name,)).fetchone()
+        row = self._db.execute(f"{_TOPICS} WHERE name = ?", (name,)).fetchone()
         if row is None:
             return None
-        self._topics[name] = topic = _topic(*row)
+        self._topics[name] = topic = _topic(row)
         return topic
 
     @contextmanager
@@ -389,8 +387,8 @@ def _as_ours(error: sqlite3.Error, path: Path) -> Exception:
     return InvariantBroken(f"embedded log {path}: {error}")
 
 
-def _topic(number: int, name: str, partitions: int, config: str) -> Topic:
-    return Topic(id=number, name=name, partitions=partitions, config=json.loads(config))
+def _topic(row: tuple[int, str, int, str]) -> Topic:
+    return Topic(id=row[0], name=row[1], partitions=row[2], config=json.loads(row[3]))
 
 
 def _written_headers(headers: Headers) -> str:
