@@ -48,7 +48,7 @@ clean: ## remove .venv, caches and the demo's data
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(STAMP): requirements.lock pyproject.toml client/pyproject.toml
-	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v < (3, 14) else "Leverloop needs Python 3.11, 3.12 or 3.13, this is %d.%d: make $(MAKECMDGOALS) PYTHON=python3.13" % v)'
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v < (3, 15) else "Leverloop needs Python 3.11 to 3.14, this is %d.%d: make $(MAKECMDGOALS) PYTHON=python3.13" % v)'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "installing into $(VENV) (a minute or two)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
