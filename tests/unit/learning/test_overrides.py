@@ -1,0 +1,79 @@
+"""Overrides: what a lesson says to traders (laws with the book: tests/laws/test_book.py)."""
+
+import msgspec
+import pytest
+
+from learning.lessons import Lesson, LessonState, born
+from learning.levers import confidence
+from learning.overrides import override, snapshot
+from learning.parameters import Parameters
+from leverloop.patterns import Module
+from leverloop.snapshot import Snapshot, validate
+from tests.laws.examples import START_MS, some_evidence, some_stats
+
+PARAMETERS = Parameters()
+
+
+def a_lesson(module: Module = "pm", *, state: LessonState = "active", name: str = "micro") -> Lesson:
+    kind, group, lever = (
+        ("pm_strength", "pm.up.S1.a|entry", "size_mult") if module == "pm" else ("dm_alloc", "dm.x.y.z|allocation", "alloc_mult")
+    )  # fmt: skip
+    lesson, _ = born(kind, module, group, {"bucket": name}, some_evidence(), epoch_at_ms=START_MS)  # type: ignore[arg-type]
+    return msgspec.structs.replace(lesson, levers={lever: 1.1}, state=state)
+
+
+def published(*lessons: Lesson, module: Module = "pm", version: int = 2, epoch_at_ms: int = START_MS) -> Snapshot:
+    return snapshot(
+        module, lessons, version=version, epoch_at_ms=epoch_at_ms, config_hash="c", engine_version="e",
+        parameters=PARAMETERS,
+    )  # fmt: skip
+
+
+def test_an_override_is_its_lesson() -> None:
+    lesson = a_lesson()
+    found = override(lesson, PARAMETERS)
+    assert (found.type, found.pattern_key, found.action_category) == ("pm_strength", "pm.up.S1.a", "entry")
+    assert (found.scope, found.levers) == ({"bucket": "micro"}, {"size_mult": 1.1})
+    assert (found.stats.n, found.stats.edge_raw, found.stats.variance) == (100, 1.0, 1.0)
+    assert (found.stats.half_life_days, found.lesson.decay_halflife_hours) == (30.0, 720.0)
+    assert found.stats.updated_at_ms == lesson.evidence.stats.last_closed_at_ms
+    assert (found.lesson.id, found.lesson.created_at_ms) == (lesson.id, START_MS)
+    assert found.lesson.strength == confidence(lesson.evidence) > 0.99
+
+
+def test_what_is_not_known_is_published_as_no_edge() -> None:
+    stats = some_stats(n=1, variance=None, edge_raw=None)
+    lesson = msgspec.structs.replace(a_lesson(), evidence=some_evidence(stats))
+    assert (override(lesson, PARAMETERS).stats.edge_raw, override(lesson, PARAMETERS).stats.variance) == (0.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("state", "there"), [("active", True), ("dormant", True), ("candidate", False), ("retired", False), ("disabled", False)]
+)  # fmt: skip
+def test_only_what_lives_is_published(state: LessonState, there: bool) -> None:
+    assert len(published(a_lesson(state=state)).pattern_strength_overrides) == there
+
+
+def test_a_lesson_without_levers_says_nothing() -> None:
+    assert published(msgspec.structs.replace(a_lesson(), levers={})).pattern_strength_overrides == ()
+
+
+def test_each_type_stands_in_its_list() -> None:
+    pm, dm = published(a_lesson("pm")), published(a_lesson("dm"), module="dm")
+    assert [len(pm.pattern_strength_overrides), len(pm.alloc_overrides)] == [1, 0]
+    assert [len(dm.pattern_strength_overrides), len(dm.alloc_overrides)] == [0, 1]
+    validate(pm)
+    validate(dm)
+
+
+@pytest.mark.parametrize(("version", "parent"), [(1, None), (2, 1), (9, 8)])
+def test_a_snapshot_knows_its_parent(version: int, parent: int | None) -> None:
+    assert published(version=version).parent_version == parent
+
+
+def test_the_hash_is_over_what_is_applied() -> None:
+    plain = published(a_lesson()).content_hash
+    assert published(a_lesson(), version=7).content_hash == plain
+    assert published(a_lesson(), epoch_at_ms=START_MS + 1).content_hash != plain
+    assert published(msgspec.structs.replace(a_lesson(), levers={"size_mult": 1.1 + 1e-9})).content_hash != plain
+    assert published(a_lesson(), a_lesson(name="mid")).content_hash != plain

@@ -1,0 +1,133 @@
+"""Search: it finds what was planted, beside the lessons there are, whatever arrived first."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from learning.baseline import Baselines
+from learning.cells import GroupCells
+from learning.findings import AcceptedLesson, Decided
+from learning.outcome import Companion, Outcome
+from learning.parameters import Parameters
+from learning.search import GroupSearch, met_by
+from learning.statistics import group_view
+from leverloop.scope import DEFAULT_SCHEMA
+from tests.laws.examples import DAY_MS, HOUR_MS, START_MS, an_outcome
+
+PARAMETERS = Parameters()
+ENTRY, EXIT = "pm.up.S1.a|entry", "pm.up.S0.x|exit"
+END_MS = START_MS + 400 * DAY_MS
+EDGE = {"bucket": "micro"}
+
+
+def world(seed: int, *, edge_rr: float, group: str = ENTRY, trades: int = 400) -> list[Outcome]:
+    """Outcomes of one group; trades whose entry was in bucket micro earn more, and the exit carries them too."""
+    rng = np.random.default_rng(seed)
+    found = []
+    for i in range(trades):
+        bucket, mode = str(rng.choice(["nano", "micro", "mid"])), str(rng.choice(["patient", "normal"]))
+        timeframe, at_ms = str(rng.choice(["1h", "4h"])), START_MS + i * 6 * HOUR_MS
+        rr = float(np.clip(rng.normal() + edge_rr * (bucket == "micro"), -10, 10))
+        scope: dict[str, Any] = {"bucket": bucket, "timeframe": timeframe}
+        mine = scope if group == ENTRY else scope | {"E_mode": mode}
+        other = Companion(group=EXIT if group == ENTRY else ENTRY, scope=scope)
+        found.append(
+            an_outcome(
+                f"{group}{i}", f"t{i}", group=group, scope=mine, rr=rr, action_at_ms=at_ms,
+                closed_at_ms=at_ms + HOUR_MS, companions=(other,),
+            )
+        )  # fmt: skip
+    return found
+
+
+def searched(outcomes: list[Outcome], *lessons: AcceptedLesson) -> GroupSearch:
+    cells = GroupCells(outcomes[0].group, "pm", DEFAULT_SCHEMA)
+    for outcome in outcomes:
+        cells.put(outcome, START_MS)
+    view = group_view(cells, END_MS, Baselines([]), ("bucket", "timeframe"))
+    return GroupSearch(cells, view, Decided(epoch_at_ms=END_MS, lessons=lessons), {}, PARAMETERS)
+
+
+LESSON = AcceptedLesson(id="ls_1", group=ENTRY, scope=EDGE, effect_rr=1.5)
+
+
+@pytest.mark.parametrize("edge_rr", [1.5, -1.5])
+def test_it_finds_what_was_planted(edge_rr: float) -> None:
+    found = searched(world(1, edge_rr=edge_rr)).test(400)
+    simplest = next(c for c in found.candidates if len(c.scope) == 1)
+    assert simplest.scope == EDGE
+    assert simplest.evidence.effect_rr == pytest.approx(edge_rr, abs=0.35)
+    assert simplest.evidence.p_value < 1e-9
+    assert found.tested_by_dims == (5, 6, 0)
+    assert found.trades == 400
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_it_finds_nothing_in_noise(seed: int) -> None:
+    assert searched(world(seed, edge_rr=0.0)).test(400).candidates == ()
+
+
+def test_beside_the_lesson_there_is_nothing_left_neither_at_the_entry_nor_at_the_exit() -> None:
+    for group in (ENTRY, EXIT):
+        outcomes = world(1, edge_rr=1.5, group=group)
+        assert any(c.scope == EDGE for c in searched(outcomes).test(400).candidates), "the exit mirrors the entry"
+        assert searched(outcomes, LESSON).test(400).candidates == ()
+
+
+def test_a_lesson_is_weighed_without_itself() -> None:
+    outcomes = world(1, edge_rr=1.5)
+    alone = searched(outcomes).weigh(EDGE, None)
+    beside_itself = searched(outcomes, LESSON).weigh(EDGE, LESSON)
+    assert alone is not None
+    assert beside_itself is not None
+    assert beside_itself.effect_rr == pytest.approx(alone.effect_rr)
+    assert beside_itself.error_rr == pytest.approx(alone.error_rr)
+    unweighed = searched(outcomes, LESSON).weigh(EDGE, None)
+    assert unweighed is not None
+    assert unweighed.effect_rr == pytest.approx(alone.effect_rr - 1.5)
+
+
+def test_there_is_no_evidence_where_there_is_nothing_to_compare() -> None:
+    search = searched(world(1, edge_rr=0.0))
+    assert search.weigh({"bucket": "xl"}, None) is None
+    assert searched([o for o in world(1, edge_rr=0.0) if o.scope["bucket"] == "micro"]).weigh(EDGE, None) is None
+
+
+def test_what_arrived_first_decides_nothing_even_between_equals() -> None:
+    """Of two values one does better by exactly as much as the other does worse: the same p for both."""
+    outcomes = [
+        an_outcome(
+            f"a{i}", f"t{i}", group=ENTRY, scope={"bucket": "micro" if i % 2 else "mid"}, rr=float(i % 2 + i % 3),
+            action_at_ms=START_MS + i * 6 * HOUR_MS, closed_at_ms=START_MS + i * 6 * HOUR_MS,
+        )
+        for i in range(80)
+    ]  # fmt: skip
+    found = [searched(order).test(80) for order in (outcomes, outcomes[::-1], outcomes[1:] + outcomes[:1])]
+    assert found[0] == found[1] == found[2]
+    assert len(found[0].candidates) == 1
+    both = [searched(outcomes).weigh({"bucket": name}, None) for name in ("micro", "mid")]
+    assert both[0] is not None
+    assert both[1] is not None
+    assert both[0].p_value == both[1].p_value, "or it is no tie"
+
+
+@given(
+    st.dictionaries(st.sampled_from(["bucket", "timeframe"]), st.sampled_from(["micro", "1h"]), max_size=2),
+    st.lists(
+        st.tuples(
+            st.sampled_from([ENTRY, EXIT]),
+            st.dictionaries(st.sampled_from(["bucket", "timeframe", "E_mode"]), st.sampled_from(["micro", "1h"])),
+        ),
+        min_size=1,
+        max_size=4,
+    ),
+)
+def test_a_lesson_is_met_by_any_action_of_the_trade(wanted: dict[str, Any], actions: list[tuple[str, Any]]) -> None:
+    lesson = AcceptedLesson(id="ls_1", group=ENTRY, scope=wanted, effect_rr=1.0)
+    (group, scope), *others = actions
+    outcome = an_outcome(group=group, scope=scope, companions=tuple(Companion(group=g, scope=s) for g, s in others))
+    met = any(g == ENTRY and all(s.get(name) == value for name, value in wanted.items()) for g, s in actions)
+    assert met_by(lesson, outcome) is met
