@@ -20,11 +20,27 @@ class Faults:
         self._error: Exception | None = None
         self.held = 0
         self.refused_commits = 0
-        self.commits: list[dict[Any, int]] = []
 
     def stalls(self, topic: str) -> bool:
         """Must a record for the topic wait for `open`? Asked once for each."""
         return topic == self.topic and not self.open.is_set()
+
+    def refuses(self) -> bool:
+        """Must this commit be refused?"""
+        self.refused_commits -= 1
+        return self.refused_commits >= 0
+
+    async def pass_on(self, send: Any, topic: str, *args: Any, **kwargs: Any) -> Any:
+        """Send a record, late, or not at all."""
+        if (error := self.take_error(topic)) is not None:
+            loop = asyncio.get_running_loop()
+            failed = loop.create_future()
+            loop.call_soon(failed.set_exception, error)
+            return failed
+        if self.stalls(topic):
+            self.held += 1
+            await self.open.wait()
+        return await send(topic, *args, **kwargs)
 
     def stall(self, topic: str) -> None:
         self.topic = topic
@@ -43,20 +59,18 @@ class Faults:
 
 def faulty(url: str, faults: Faults) -> type:
     """Transport for a URL with faults in it."""
-    driver = embedded if url.startswith("embedded:") else kafka
-    driver_producer = embedded.LogProducer if url.startswith("embedded:") else kafka.IdempotentProducer
-    driver_consumer = embedded.LogConsumer if url.startswith("embedded:") else kafka.SeekingConsumer
+    return _faulty_embedded(faults) if url.startswith("embedded:") else _faulty_kafka(faults)
 
-    class FaultyProducer(driver_producer):  # type: ignore[misc,valid-type]
+
+def _faulty_embedded(faults: Faults) -> type:
+    class LogProducer(embedded.LogProducer):
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             super().__init__(*args, **kwargs)
             self._held: deque[Any] = deque()
 
         def send_soon(self, fut: Any) -> None:
             topic = fut.message.channel.get_topic_name()
-            if driver is kafka:
-                super().send_soon(fut)  # on to `send`, by Faust's buffer
-            elif (error := faults.take_error(topic)) is not None:
+            if (error := faults.take_error(topic)) is not None:
                 self.app.loop.call_soon(fut.set_exception, error)
             elif self._held or faults.stalls(topic):
                 faults.held += 1
@@ -72,31 +86,32 @@ def faulty(url: str, faults: Faults) -> type:
                 send(self._held.popleft())
 
         async def send(self, topic: str, *args: Any, **kwargs: Any) -> Any:
-            if (error := faults.take_error(topic)) is not None:
-                failed = asyncio.get_running_loop().create_future()
-                self.app.loop.call_soon(failed.set_exception, error)
-                return failed
-            if faults.stalls(topic):
-                faults.held += 1
-                await faults.open.wait()
-            return await super().send(topic, *args, **kwargs)
+            return await faults.pass_on(super().send, topic, *args, **kwargs)
 
-    class FaultyConsumer(driver_consumer):  # type: ignore[misc,valid-type]
+    class LogConsumer(embedded.LogConsumer):
         async def _commit(self, offsets: Mapping[Any, int]) -> bool:
-            if faults.refused_commits:
-                faults.refused_commits -= 1
-                return False
-            faults.commits.append(dict(offsets))
-            return bool(await super()._commit(offsets))
+            return not faults.refuses() and await super()._commit(offsets)
 
-    class GuardedProducer(BarrierProducer, FaultyProducer):
+    return _transport(embedded, LogProducer, LogConsumer)
+
+
+def _faulty_kafka(faults: Faults) -> type:
+    class IdempotentProducer(kafka.IdempotentProducer):
+        async def send(self, topic: str, *args: Any, **kwargs: Any) -> Any:  # changelog records come here, too
+            return await faults.pass_on(super().send, topic, *args, **kwargs)
+
+    class SeekingConsumer(kafka.SeekingConsumer):
+        async def _commit(self, offsets: Mapping[Any, int]) -> bool:
+            return not faults.refuses() and await super()._commit(offsets)
+
+    return _transport(kafka, IdempotentProducer, SeekingConsumer)
+
+
+def _transport(driver: Any, driver_producer: Any, driver_consumer: Any) -> type:
+    class Producer(BarrierProducer, driver_producer):  # type: ignore[misc]
         pass
 
-    class GuardedConsumer(BarrierConsumer, FaultyConsumer):
+    class Consumer(BarrierConsumer, driver_consumer):  # type: ignore[misc]
         pass
 
-    class FaultyTransport(driver.Transport):  # type: ignore[misc,name-defined]
-        Producer = GuardedProducer
-        Consumer = GuardedConsumer
-
-    return FaultyTransport
+    return type("FaultyTransport", (driver.Transport,), {"Producer": Producer, "Consumer": Consumer})

@@ -7,8 +7,8 @@ import pytest
 
 from app.transport import running
 from tests.integration.transport.faults import Faults, faulty
-from tests.integration.transport.pipeline import Pipeline, Worker
-from tests.integration.transport.world import last_values
+from tests.integration.transport.pipeline import Pipeline, Worker, only_the_table
+from tests.integration.transport.world import last_values, until
 
 WHILE_S = 0.5  # for what must not happen meanwhile
 
@@ -19,7 +19,7 @@ def faults() -> Faults:
 
 
 async def test_a_commit_waits_for_a_send_that_stalls(pipeline: Pipeline, faults: Faults) -> None:
-    worker = _worker(pipeline, faults, body=_only_the_table)
+    worker = _worker(pipeline, faults, body=only_the_table)
     async with running(worker.app):
         await pipeline.feed(100)
         await worker.handles(100)
@@ -41,7 +41,7 @@ async def test_a_commit_waits_for_a_send_that_stalls(pipeline: Pipeline, faults:
 
 
 async def test_a_send_that_is_never_acknowledged_ends_the_process(pipeline: Pipeline, faults: Faults) -> None:
-    worker = _worker(pipeline, faults, body=_only_the_table)
+    worker = _worker(pipeline, faults, body=only_the_table)
     async with running(worker.app):
         faults.stall(pipeline.changelog)
         await pipeline.feed(40)
@@ -145,14 +145,11 @@ def _worker(pipeline: Pipeline, faults: Faults, **settings: Any) -> Worker:
     return pipeline.worker(transport_class=faulty(pipeline.world.url, faults), **settings)
 
 
-async def _only_the_table(event: Any, table: Any, out: Any) -> None:
-    table[event.message.key] = event.message.value
-
-
 async def _failed(worker: Worker) -> None:
-    async with asyncio.timeout(20):
-        while not worker.reasons:
-            await asyncio.sleep(0)
+    async def has_failed() -> bool:
+        return bool(worker.reasons)
+
+    await until(has_failed)
 
 
 async def _restart_catches_up(pipeline: Pipeline) -> None:

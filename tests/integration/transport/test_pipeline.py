@@ -1,10 +1,12 @@
 """What a worker does when nothing goes wrong."""
 
-import pytest
+import asyncio
+from typing import Any
 
 from app.transport import running
+from leverloop.partitions import partition_of
 from tests.integration.transport.pipeline import PARTITIONS, Pipeline
-from tests.integration.transport.world import last_values
+from tests.integration.transport.world import last_values, until
 
 
 async def test_everything_is_handled_once_committed_and_recovered(pipeline: Pipeline) -> None:
@@ -41,12 +43,10 @@ async def test_a_commit_that_nobody_waits_for_comes_with_the_interval(pipeline: 
     worker = pipeline.worker(commit_interval_s=0.05)
     async with running(worker.app):
         await worker.handles(60)
-        await _until_finished(pipeline)
+        await until(pipeline.finished, within_s=20)
 
 
 async def test_keys_go_where_the_client_would_send_them(pipeline: Pipeline) -> None:
-    from leverloop.partitions import partition_of  # noqa: PLC0415
-
     worker = pipeline.worker()
     async with running(worker.app):
         topic = worker.app.topic(pipeline.sources[0])
@@ -56,7 +56,22 @@ async def test_keys_go_where_the_client_would_send_them(pipeline: Pipeline) -> N
     assert [meta.partition for meta in sent] == [partition_of(key, PARTITIONS) for key in keys]
 
 
-async def _until_finished(pipeline: Pipeline) -> None:
-    from tests.integration.transport.world import until  # noqa: PLC0415
+async def test_agents_in_a_chain_hand_over_within_one_worker(pipeline: Pipeline) -> None:
+    """What one agent sends is another's input, on a topic with another number of partitions."""
+    worker = pipeline.worker()
+    seen: list[bytes] = []
+    complete = asyncio.Event()
 
-    await until(pipeline.finished, within_s=20)
+    async def count(stream: Any) -> None:
+        async for event in stream.events():
+            seen.append(event.message.value)
+            if len(seen) == len(pipeline.fed):
+                complete.set()
+
+    worker.app.agent(worker.app.topic(pipeline.out), name="count")(worker.app.guarded(count))
+    await pipeline.feed(300)
+    async with running(worker.app):
+        async with asyncio.timeout(30):
+            await complete.wait()
+    assert sorted(seen) == [record.value for record in pipeline.fed]
+    assert (await pipeline.world.committed(pipeline.app_id))[pipeline.out, 0] == 300

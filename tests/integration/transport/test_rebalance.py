@@ -6,32 +6,25 @@ import pytest
 
 from app.transport import running
 from tests.integration.transport.pipeline import Pipeline, Worker
-from tests.integration.transport.world import last_values
+from tests.integration.transport.world import last_values, until
 
 REBALANCES = 5
 RECORDS = 3000
 
 
-@pytest.mark.parametrize("how", ["subscription", "membership"])
-async def test_rebalances_under_load_lose_nothing_and_repeat_nothing(pipeline: Pipeline, how: str) -> None:
-    if how == "membership" and pipeline.world.url.startswith("embedded:"):
-        pytest.skip("the embedded log has one worker")
-    worker = pipeline.worker()
-    async with running(worker.app):
-        feeding = asyncio.create_task(_feed(pipeline))
-        for round_ in range(1, REBALANCES + 1):
-            await worker.handles(round_ * RECORDS // (REBALANCES + 2))
-            await _rebalance(worker, how)
-        await feeding
-        await worker.handles(RECORDS)
-    assert sorted(worker.handled) == [record.value for record in pipeline.fed]
-    assert await pipeline.finished()
-    assert last_values(await pipeline.world.read(pipeline.changelog)) == pipeline.expected()
-    assert len(await pipeline.world.read(pipeline.changelog)) == RECORDS
-    assert worker.reasons == []
+ON_KAFKA = pytest.mark.parametrize("transport_url", [pytest.param("kafka", marks=pytest.mark.kafka)], indirect=True)
 
 
-@pytest.mark.parametrize("transport_url", [pytest.param("kafka", marks=pytest.mark.kafka)], indirect=True)
+async def test_new_subscriptions_under_load_lose_nothing_and_repeat_nothing(pipeline: Pipeline) -> None:
+    await _rebalances_under_load(pipeline, "subscription")
+
+
+@ON_KAFKA
+async def test_rejoins_under_load_lose_nothing_and_repeat_nothing(pipeline: Pipeline) -> None:
+    await _rebalances_under_load(pipeline, "membership")
+
+
+@ON_KAFKA
 async def test_a_second_worker_takes_its_share_and_gives_it_back(pipeline: Pipeline) -> None:
     first, second = pipeline.worker(), pipeline.worker()
     async with running(first.app):
@@ -50,6 +43,22 @@ async def test_a_second_worker_takes_its_share_and_gives_it_back(pipeline: Pipel
     assert await pipeline.finished()
     assert last_values(await pipeline.world.read(pipeline.changelog)) == pipeline.expected()
     assert first.reasons == second.reasons == []
+
+
+async def _rebalances_under_load(pipeline: Pipeline, how: str) -> None:
+    worker = pipeline.worker()
+    async with running(worker.app):
+        feeding = asyncio.create_task(_feed(pipeline))
+        for round_ in range(1, REBALANCES + 1):
+            await worker.handles(round_ * RECORDS // (REBALANCES + 2))
+            await _rebalance(worker, how)
+        await feeding
+        await worker.handles(RECORDS)
+    assert sorted(worker.handled) == [record.value for record in pipeline.fed]
+    assert await pipeline.finished()
+    assert last_values(await pipeline.world.read(pipeline.changelog)) == pipeline.expected()
+    assert len(await pipeline.world.read(pipeline.changelog)) == RECORDS
+    assert worker.reasons == []
 
 
 async def _feed(pipeline: Pipeline) -> None:
@@ -75,6 +84,7 @@ async def _rebalance(worker: Worker, how: str) -> None:
 
 
 async def _handled(count: int, *workers: Worker) -> None:
-    async with asyncio.timeout(60):
-        while sum(len(worker.handled) for worker in workers) < count:
-            await asyncio.sleep(0.01)
+    async def all_handled() -> bool:
+        return sum(len(worker.handled) for worker in workers) >= count
+
+    await until(all_handled)

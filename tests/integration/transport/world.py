@@ -121,5 +121,5 @@ def last_values(records: Iterable[Seen]) -> dict[bytes | None, bytes | None]:
 async def until(holds: Callable[[], Awaitable[bool]], *, within_s: float = WITHIN_S) -> None:
     """Ask again and again, from outside: there is no event of another process to wait for."""
     async with asyncio.timeout(within_s):
-        while not await holds():
+        while not await holds():  # noqa: ASYNC110 - see above
             await asyncio.sleep(0.02)
