@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from faust.transport.consumer import ensure_TP
 from faust.transport.drivers import aiokafka
 from faust.types import TP
+from mode import Service
 
 from app.transport.barrier import BarrierConsumer, BarrierProducer
 
@@ -15,6 +18,9 @@ __all__ = ["Consumer", "IdempotentProducer", "Producer", "SeekingConsumer", "Tra
 
 
 _FETCH_WAIT_MS: Final = 200  # five empty fetches a second cost nothing; a rebalance waits for one or two
+_TICK_S: Final = 0.5
+# Time that goes on while the machine sleeps, where the system has such a clock.
+_CLOCK: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
 class IdempotentProducer(aiokafka.Producer):
@@ -23,21 +29,50 @@ class IdempotentProducer(aiokafka.Producer):
     def _settings_extra(self) -> Mapping[str, Any]:
         return {"acks": "all", "enable_idempotence": True}
 
+    async def send(self, *args: Any, **kwargs: Any) -> Any:
+        """Send a record, unless this process has slept: another may own its partitions and be further."""
+        self.app.consumer.require_awake()
+        return await super().send(*args, **kwargs)
 
-class PromptThread(aiokafka.AIOKafkaConsumerThread):
-    """Asks the broker to answer an empty fetch soon: one that is waiting holds up all that is sought meanwhile."""
+
+class WakefulThread(aiokafka.AIOKafkaConsumerThread):
+    """The thread that keeps the membership, and knows when it cannot have kept it."""
+
+    awake_at: float | None = None
 
     def _create_worker_consumer(self, transport: Any) -> Any:
         consumer = super()._create_worker_consumer(transport)
-        consumer._fetch_max_wait_ms = _FETCH_WAIT_MS  # Faust hands over 1500, and has no setting for it
+        # Faust hands over 1500 and has no setting for it; a fetch that waits holds up all that is sought meanwhile.
+        consumer._fetch_max_wait_ms = _FETCH_WAIT_MS
         return consumer
+
+    @Service.task
+    async def _stay_awake(self) -> None:
+        while not self.should_stop:
+            self.require_awake()
+            self.awake_at = _now()
+            await asyncio.sleep(_TICK_S)
+
+    def require_awake(self) -> None:
+        """End the process if it was stopped for so long that the group may have given its partitions away.
+
+        A thread that ticks is heard by the broker; a busy event loop does not matter. Called from any thread.
+        """
+        conf = self.app.conf
+        allowed_s = conf.broker_session_timeout - conf.broker_heartbeat_interval - _TICK_S
+        if self.awake_at is not None and _now() - self.awake_at > allowed_s:
+            self.app.fail(f"slept for {_now() - self.awake_at:.1f} s: its partitions may be another worker's")
 
 
 class SeekingConsumer(aiokafka.Consumer):
     """Seeks every source partition: aiokafka leaves those alone where nothing, or offset 0, is committed."""
 
-    def _new_consumer_thread(self) -> PromptThread:
-        return PromptThread(self, loop=self.loop, beacon=self.beacon)
+    def _new_consumer_thread(self) -> WakefulThread:
+        return WakefulThread(self, loop=self.loop, beacon=self.beacon)
+
+    def require_awake(self) -> None:
+        """See the thread's."""
+        self._thread.require_awake()
 
     async def subscribe(self, topics: Iterable[str]) -> None:
         """Subscribe; a later subscription gives up all partitions at once, so they are finished before."""
@@ -76,3 +111,7 @@ class Transport(aiokafka.Transport):
 
     Consumer = Consumer
     Producer = Producer
+
+
+def _now() -> float:
+    return time.clock_gettime(_CLOCK)

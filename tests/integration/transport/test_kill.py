@@ -1,27 +1,22 @@
 """SIGKILL at any moment, while sends stall: the last record of every key is the one of its source."""
 
-import asyncio
 import random
 import signal
-import sys
-from asyncio.subprocess import Process
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 from tests.integration.transport.pipeline import Pipeline
+from tests.integration.transport.processes import started_worker
 from tests.integration.transport.world import last_values, until
 
 KILLS = 4
 RECORDS = 6000
-ROOT = Path(__file__).parents[3]
 
 
 async def test_nothing_is_lost_when_the_worker_is_killed(pipeline: Pipeline, tmp_path: Path) -> None:
     await pipeline.feed(RECORDS, keys=RECORDS)  # a key of its own for each: any loss shows
     rng = random.Random(7)
     for _ in range(KILLS):
-        async with _worker(pipeline, tmp_path) as process:
+        async with started_worker(pipeline, tmp_path) as process:
             enough = await pipeline.world.ends(pipeline.out) + rng.randrange(50, RECORDS // KILLS // 2)
 
             async def far_enough(enough: int = enough) -> bool:
@@ -31,29 +26,10 @@ async def test_nothing_is_lost_when_the_worker_is_killed(pipeline: Pipeline, tmp
             process.kill()
             assert await process.wait() == -signal.SIGKILL
     assert not await pipeline.finished()
-    async with _worker(pipeline, tmp_path) as process:
+    async with started_worker(pipeline, tmp_path) as process:
         await until(pipeline.finished)
         process.terminate()
         assert await process.wait() == 0
     assert last_values(await pipeline.world.read(pipeline.changelog)) == pipeline.expected()
     out = [seen.value for seen in await pipeline.world.read(pipeline.out)]
     assert set(out) == {record.value for record in pipeline.fed}
-
-
-@asynccontextmanager
-async def _worker(pipeline: Pipeline, data_dir: Path) -> AsyncIterator[Process]:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "tests.integration.transport.killed",
-        pipeline.world.url,
-        pipeline.app_id,
-        str(data_dir / "faust"),
-        cwd=ROOT,
-    )
-    try:
-        yield process
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
