@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from app.transport import LeverApp, create_app
 from streams.topics import TopicSpec
@@ -24,13 +24,13 @@ class Pipeline:
         self.fed: list[Put] = []
         self._data_dir = data_dir
 
-    async def create(self) -> "Pipeline":
+    async def create(self, *, cleanup: Literal["compact", "delete"] = "compact") -> "Pipeline":
         await make_topics(
             self.world.url,
             [
                 *(TopicSpec(name=name, partitions=PARTITIONS, cleanup="delete") for name in self.sources),
                 TopicSpec(name=self.out, partitions=1, cleanup="delete"),
-                TopicSpec(name=self.changelog, partitions=PARTITIONS, cleanup="compact"),
+                TopicSpec(name=self.changelog, partitions=PARTITIONS, cleanup=cleanup),
             ],
         )
         return self
