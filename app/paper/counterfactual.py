@@ -31,24 +31,24 @@ class Other(msgspec.Struct, frozen=True, kw_only=True):
     entered: int | None = None
     """Place on the tape of the entry."""
     trail_mult: float | None = None
-    panic_level: float | None = None
+    panic_atr: float | None = None
     trim_bars: int | None = None
 
     def stops(self, stops: Stops) -> Stops:
         """Stops under the choice."""
-        trail, panic = self.trail_mult, self.panic_level
-        return Stops(
-            stops.trail_distance,
-            stops.trail_mult if trail is None else trail,
-            stops.panic_level if panic is None else panic,
-        )
+        return stops if self.trail_mult is None else Stops(stops.trail_distance, self.trail_mult)
+
+    def leaves(self, here: TapeBar) -> bool:
+        """Whether the trade is left at a close under the choice."""
+        panic = here.panic if self.panic_atr is None else here.fall_atr >= self.panic_atr
+        return panic or here.leave
 
 
 AS_IT_WAS: Final = Other()
 
 
 def deltas(
-    position: Position, exit_price: float, *, exited: int, panic_level: float, trim_delay: int
+    position: Position, exit_price: float, *, exited: int, panic_atr: float, trim_delay: int
 ) -> dict[str, dict[str, float]]:
     """Per lever and value: rr that the trade would have had less the rr it had.
 
@@ -58,8 +58,8 @@ def deltas(
         Closed trade with its last bar on the tape, and what was watched after it.
     exit_price, exited
         Price of its last sale before costs, and the place of that sale on the tape.
-    panic_level, trim_delay
-        The knobs that the levers multiply, in R and in bars.
+    panic_atr, trim_delay
+        The knobs that the levers multiply, in ATR and in bars.
 
     Notes
     -----
@@ -76,8 +76,8 @@ def deltas(
             for mult in _known(_TRAIL_MULTS, 1.0, [bar.stops.trail_mult for bar in lived], watched)
         },
         "panic_trigger_mult": {
-            f"{mult:g}": Other(panic_level=mult * panic_level)
-            for mult in _known(_PANIC_MULTS, panic_level, [bar.stops.panic_level for bar in lived], watched)
+            f"{mult:g}": Other(panic_atr=mult * panic_atr)
+            for mult in _known(_PANIC_MULTS, panic_atr, [bar.panic_atr for bar in lived[1:]], watched)
         },
     }
     return {
@@ -99,7 +99,7 @@ def replayed_rr(position: Position, exit_price: float, exited: int, other: Other
     """
     tape, r_price = position.tape, position.r_price
     start = position.entered if other.entered is None else other.entered
-    if start > exited or _given_up(tape[: start + 1], r_price):
+    if start > exited or _given_up(tape[: start + 1], r_price, other):
         return 0.0
     entry_price = high_close = tape[start].bar.close
     stake, adds, trims, changed = Stake(), dict(position.adds), 0, start
@@ -107,7 +107,7 @@ def replayed_rr(position: Position, exit_price: float, exited: int, other: Other
     for place in range(start + 1, len(tape)):
         here, bar = tape[place], tape[place].bar
         level, _ = stop_level(entry_price, r_price, high_close, other.stops(tape[place - 1].stops))
-        if bar.low <= level or here.leave:
+        if bar.low <= level or other.leaves(here):
             stake.sell(stake.held, min(bar.open, level) if bar.low <= level else bar.close)
             return _rr(stake, position)
         high_close = max(high_close, bar.close)
@@ -126,9 +126,9 @@ def _rr(stake: Stake, position: Position) -> float:
     return (stake.got - stake.paid) / (position.first_qty * position.r_price)
 
 
-def _given_up(waited: list[TapeBar], r_price: float) -> bool:
-    level = waited[0].bar.close - waited[0].stops.panic_level * r_price
-    return any(bar.bar.low <= level or bar.leave for bar in waited[1:])
+def _given_up(waited: list[TapeBar], r_price: float, other: Other) -> bool:
+    stop = waited[0].bar.close - r_price
+    return any(here.bar.low <= stop or other.leaves(here) for here in waited[1:])
 
 
 def _trim_choices(lived: list[TapeBar], trim_delay: int) -> dict[str, Other]:

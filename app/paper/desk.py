@@ -7,8 +7,8 @@
    are numbered. So the same candles and the same answers give the same events.
 3. A bar first meets the stops that were set before it; what survives it acts at its close: leave, else
    trim, else add; then the stops of the next bar are set.
-4. Which exit pattern is asked for the stops is known before the bar: the panic exit while the protective
-   stop is the nearer one, the exit when the trailing stop has overtaken it.
+4. Both exit patterns are asked at every close: the exit sets the trailing stop and says when a trend is
+   over, the panic exit how far a bar may fall.
 """
 
 from __future__ import annotations
@@ -39,6 +39,14 @@ class Plan(msgspec.Struct, frozen=True):
 
     answer: Answer
     stops: Stops
+
+
+class Judgement(msgspec.Struct, frozen=True):
+    """What the strategy makes of a close for a trade: whether to leave, why, and what was asked for it."""
+
+    exit: Answer
+    here: TapeBar
+    left: tuple[str, Answer] | None
 
 
 class Waiting(msgspec.Struct):
@@ -123,19 +131,20 @@ class Dealer:
         if setup.quality < strategy.entry_quality(answer.a) or answer.signals["TS"] < answer.knobs.wait_for_signal:
             return []
         r_price = strategy.STOP_ATR * view.reading.atr
-        desk.plan = self._plan(trade_id, view, view.bar.close, r_price, view.bar.close)
-        tape = [TapeBar(view.bar, desk.plan.stops)]
+        judged = self._judge(trade_id, view, hold_bars=0)
+        desk.plan = self._plan(judged.exit, view)
+        tape = [msgspec.structs.replace(judged.here, stops=desk.plan.stops)]
         desk.waiting = Waiting(trade_id, view.conviction, answer, r_price, answer.knobs.entry_delay_bars, tape)
         return self._enter(desk, desk.waiting, view) if answer.knobs.entry_delay_bars == 0 else []
 
     def _wait(self, desk: Desk, waiting: Waiting, view: View) -> list[Event]:
-        signal, close = waiting.tape[0], view.bar.close
-        stop = signal.bar.close - signal.stops.panic_level * waiting.r_price
-        if view.bar.low <= stop or self._leaves(waiting.trade_id, view, hold_bars=0) is not None:
+        stop = waiting.tape[0].bar.close - waiting.r_price
+        judged = self._judge(waiting.trade_id, view, hold_bars=0)
+        if view.bar.low <= stop or judged.left is not None:
             desk.waiting = desk.plan = None
             return []
-        desk.plan = self._plan(waiting.trade_id, view, close, waiting.r_price, close)
-        waiting.tape.append(TapeBar(view.bar, desk.plan.stops))
+        desk.plan = self._plan(judged.exit, view)
+        waiting.tape.append(msgspec.structs.replace(judged.here, stops=desk.plan.stops))
         return self._enter(desk, waiting, view) if len(waiting.tape) > waiting.delay_bars else []
 
     def _enter(self, desk: Desk, waiting: Waiting, view: View) -> list[Event]:
@@ -152,19 +161,17 @@ class Dealer:
         bar = view.bar
         level, which = stop_level(position.entry_price, position.r_price, position.high_close, plan.stops)
         if bar.low <= level:
-            position.tape.append(TapeBar(bar, plan.stops))
+            position.tape.append(self._unasked(position, view))
             return self._close(desk, position, plan.answer, min(bar.open, level), which)
-        left = self._leaves(position.trade_id, view, hold_bars=position.here + 1 - position.entered)
-        position.tape.append(TapeBar(bar, plan.stops, leave=left is not None))
-        if left is not None:
-            return self._close(desk, position, left[1], bar.close, left[0])
+        judged = self._judge(position.trade_id, view, hold_bars=position.here + 1 - position.entered)
+        position.tape.append(judged.here)
+        if judged.left is not None:
+            why, answer = judged.left
+            return self._close(desk, position, answer, bar.close, why)
         position.high_close = max(position.high_close, bar.close)
         events = self._trim(position, view) or self._add(position, view)
-        plan = self._plan(
-            position.trade_id, view, position.entry_price, position.r_price, position.high_close, position.trail_mult
-        )
-        position.tape[-1] = TapeBar(bar, plan.stops, position.tape[-1].trim_bars)
-        desk.plan = plan
+        desk.plan = self._plan(judged.exit, view, position.trail_mult)
+        position.tape[-1] = msgspec.structs.replace(position.tape[-1], stops=desk.plan.stops)
         return events
 
     def _trim(self, position: Position, view: View) -> list[Event]:
@@ -179,7 +186,7 @@ class Dealer:
         if answer.signals["OX"] < knobs.min_ox_for_trim:
             return []
         wait_bars = max(1, whole_bars(knobs.trim_delay))
-        position.tape[-1] = TapeBar(bar, position.tape[-1].stops, wait_bars)
+        position.tape[-1] = msgspec.structs.replace(position.tape[-1], trim_bars=wait_bars)
         if position.here - position.changed < wait_bars or len(position.trims) >= MAX_TRIMS:
             return []
         sold_frac = TRIM_FRAC * position.real_qty * bar.close
@@ -223,37 +230,44 @@ class Dealer:
         return [done, close]
 
     def _watch(self, desk: Desk, view: View) -> list[Event]:
-        """Put the bar on the tapes of closed trades, with neutral levers; revise the closes whose time is over."""
+        """Put the bar on the tapes of closed trades; revise the closes whose time is over."""
         events: list[Event] = []
         for watched in list(desk.watched):
-            position, here = watched.position, watched.position.here
-            last = position.tape[-1].stops
-            stops = Stops(strategy.trail_distance(view.reading, view.e), last.trail_mult, last.panic_level)
-            leave = strategy.leaves(view.reading, view.e, hold_bars=here + 1 - position.entered) is not None
-            position.tape.append(TapeBar(view.bar, stops, leave=leave))
-            if here + 1 - watched.exited >= self._watch_bars:
+            position = watched.position
+            position.tape.append(self._unasked(position, view))
+            if position.here - watched.exited >= self._watch_bars:
                 desk.watched.remove(watched)
                 revised = logbook.revised(watched.close, position, watched.exit_price, watched.exited, self._knobs)
                 events.append(revised)
         return events
 
-    def _leaves(self, trade_id: str, view: View, *, hold_bars: int) -> tuple[str, Answer] | None:
-        """Why the trade is left at this close, and what was asked for it; None if it is not."""
-        if strategy.leaves(view.reading, 1.0, hold_bars=hold_bars) is None:
-            return None  # not at the utmost assertiveness either: nothing to ask
-        answer = view.ask(self._resolve, EXIT_KEY, "exit", trade_id, self._knobs, 0.0)
-        why = strategy.leaves(view.reading, answer.e, hold_bars=hold_bars)
-        return None if why is None else (why, answer)
+    def _judge(self, trade_id: str, view: View, *, hold_bars: int) -> Judgement:
+        """Ask both exit patterns, and say whether the trade is left at this close."""
+        leave = view.ask(self._resolve, EXIT_KEY, "exit", trade_id, self._knobs, 0.0)
+        panic = view.ask(self._resolve, PANIC_KEY, "exit", trade_id, self._knobs, 0.0)
+        why = strategy.leaves(view.reading, leave.e, hold_bars=hold_bars)
+        stops = Stops(strategy.trail_distance(view.reading, leave.e), leave.knobs.trail_mult)
+        here = TapeBar(
+            view.bar, stops, leave=why is not None, fall_atr=view.reading.fall_atr,
+            panic_atr=panic.knobs.panic_trigger_level,
+        )  # fmt: skip
+        if here.panic:
+            return Judgement(leave, here, ("panic", panic))
+        return Judgement(leave, here, None if why is None else (why, leave))
 
-    def _plan(
-        self, trade_id: str, view: View, entry: float, r_price: float, high_close: float, trail_mult: float = 1.0
-    ) -> Plan:
+    def _unasked(self, position: Position, view: View) -> TapeBar:
+        """Tape of a close that the trade did not live to see: as the PM itself would have judged it."""
+        hold_bars = position.here + 1 - position.entered
+        return TapeBar(
+            view.bar,
+            Stops(strategy.trail_distance(view.reading, view.e), position.tape[-1].stops.trail_mult),
+            leave=strategy.leaves(view.reading, view.e, hold_bars=hold_bars) is not None,
+            fall_atr=view.reading.fall_atr,
+            panic_atr=self._knobs.panic_trigger_level,
+        )
+
+    def _plan(self, leave: Answer, view: View, trail_mult: float = 1.0) -> Plan:
         """Stops of the next bar; `trail_mult` is what the last trim asked for, unless the exit says otherwise."""
-        knobs = self._knobs
-        neutral = Stops(strategy.trail_distance(view.reading, view.e), knobs.trail_mult, knobs.panic_trigger_level)
-        _, nearer = stop_level(entry, r_price, high_close, neutral)
-        key = EXIT_KEY if nearer == "trail" else PANIC_KEY
-        answer = view.ask(self._resolve, key, "exit", trade_id, knobs, 0.0)
-        own_mult, distance = answer.knobs.trail_mult, strategy.trail_distance(view.reading, answer.e)
-        mult = trail_mult if own_mult == knobs.trail_mult else own_mult
-        return Plan(answer, Stops(distance, mult, answer.knobs.panic_trigger_level))
+        own_mult = leave.knobs.trail_mult
+        mult = trail_mult if own_mult == self._knobs.trail_mult else own_mult
+        return Plan(leave, Stops(strategy.trail_distance(view.reading, leave.e), mult))

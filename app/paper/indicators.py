@@ -60,6 +60,8 @@ class Reading(msgspec.Struct, frozen=True):
     signals: dict[str, float]
     atr: float
     fast: float
+    fall_atr: float
+    """How far this bar closed below the one before, in ATR; below 0 if it rose."""
     high_before: float
     """Highest high of the twenty bars before this one."""
     flag_atr: float
@@ -77,7 +79,7 @@ def read(track: Track, bar: Bar) -> Reading | None:
     -----
     Uses this bar and the bars before it, nothing else.
     """
-    before = track.bars
+    before, close_before = track.bars, track.close
     high_before = max(track.highs, default=bar.high)
     flag = track.highs[-_FLAG_BARS:], track.lows[-_FLAG_BARS:]
     _average(track, bar)
@@ -91,6 +93,7 @@ def read(track: Track, bar: Bar) -> Reading | None:
         signals=_signals(track, bar),
         atr=track.atr,
         fast=track.fast,
+        fall_atr=(close_before - bar.close) / track.atr,
         high_before=high_before,
         flag_atr=(max(flag[0]) - min(flag[1])) / track.atr,
         dips=track.dips,

@@ -52,11 +52,11 @@ def closed(position: Position, exit_price: float, why: str, knobs: Knobs) -> Tra
     exit_price
         Price of the last sale, before costs.
     why
-        Reason of the exit; ``trail`` and ``panic`` are stops hit within the last bar.
+        Reason of the exit; ``trail`` and ``stop`` are stops hit within the last bar.
     knobs
         The PM's own settings, which the levers of counterfactuals multiply.
     """
-    came = result(position, exit_price, at_close=position.tape[-1].leave)
+    came = result(position, exit_price, at_close=why not in ("trail", "stop"))
     return TradeClosed(
         trade_id=position.trade_id,
         module="pm",
@@ -101,6 +101,6 @@ def _deltas(position: Position, exit_price: float, exited: int, knobs: Knobs) ->
         position,
         exit_price,
         exited=exited,
-        panic_level=knobs.panic_trigger_level,
+        panic_atr=knobs.panic_trigger_level,
         trim_delay=whole_bars(knobs.trim_delay),
     )

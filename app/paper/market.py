@@ -5,8 +5,10 @@ What there is to be found is a property of the prices alone, whoever trades them
 1. The mood of the market (rally, mania, slide, crash, range) lasts for days. In a rally or a mania a
    move feeds on itself, so that a breakout follows through; in a range or a slide it is given back.
 2. One bucket of symbols leads for days: it drifts ahead of the others and its moves persist longer.
-3. Swings of hours and pulses of minutes push all symbols alike; nothing is to be learned from them.
-4. Volatility is autocorrelated and shared; shocks are Student t with four degrees of freedom.
+3. The less is traded in a symbol, the more its moves feed on themselves; those of the large ones are given
+   back. This is so in every mood.
+4. Swings of hours and pulses of minutes push all symbols alike; nothing is to be learned from them.
+5. Volatility is autocorrelated and shared; shocks are Student t with four degrees of freedom.
 
 Every random number is a function of (seed, day), so that the state is a handful of floats and a market
 that goes on from its state cannot be told from one that was never stopped.
@@ -57,12 +59,13 @@ class _Mood(msgspec.Struct, frozen=True):
 
 
 _MOODS: Final = {
-    "rally": _Mood(5.0, 0.012, 0.9, 0.30, (("mania", 0.3), ("range", 0.4), ("slide", 0.3))),
-    "mania": _Mood(2.0, 0.030, 1.4, 0.30, (("crash", 0.5), ("slide", 0.3), ("rally", 0.2))),
-    "slide": _Mood(4.0, -0.020, 1.0, -0.35, (("range", 0.4), ("crash", 0.2), ("rally", 0.4))),
+    "rally": _Mood(5.0, 0.012, 0.9, 0.20, (("mania", 0.3), ("range", 0.4), ("slide", 0.3))),
+    "mania": _Mood(2.0, 0.030, 1.4, 0.20, (("crash", 0.5), ("slide", 0.3), ("rally", 0.2))),
+    "slide": _Mood(4.0, -0.020, 1.0, -0.30, (("range", 0.4), ("crash", 0.2), ("rally", 0.4))),
     "crash": _Mood(1.0, -0.080, 1.8, -0.20, (("range", 0.4), ("rally", 0.6))),
-    "range": _Mood(4.0, 0.0, 0.8, -0.50, (("rally", 0.5), ("slide", 0.5))),
+    "range": _Mood(4.0, 0.0, 0.8, -0.40, (("rally", 0.5), ("slide", 0.5))),
 }
+_OWN_PERSISTENCE: Final = (0.40 - 0.20 * _BUCKET_OF).astype(np.float64)  # small coins trend, large ones revert
 _LEADER_MEAN_BARS: Final = 3.0 * _BARS_A_DAY
 _LEADER_DRIFT_DAY: Final = 0.04
 _LEADER_PERSISTENCE: Final = 0.30
@@ -221,7 +224,7 @@ def _trade(world: _World, draws: _Draws, bar: int) -> list[Candle]:
     leads = world.leader == _BUCKET_OF
     market_drift = mood.drift_day + world.swing * _SWING[1] + world.pulse * _PULSE[1]
     drift = (_BETA * market_drift + _LEADER_DRIFT_DAY * (leads - 1.0 / _BUCKETS)) / _BARS_A_DAY
-    persistence = np.minimum(mood.persistence + _LEADER_PERSISTENCE * leads, 0.9)
+    persistence = np.clip(mood.persistence + _OWN_PERSISTENCE + _LEADER_PERSISTENCE * leads, -0.9, 0.8)
     drift += persistence * 0.5 * (fast + slow) - price / _LEVEL_TAU_BARS
     shock = vol * _T4_SCALE * (_BETA * _MARKET_SIGMA * draws.market[bar][:, None] + _SIGMA * draws.own[bar])
     path = price + np.cumsum(drift / _STEPS + shock, axis=0)

@@ -4,7 +4,8 @@
    fast average in S1. An entry needs a quality that the more aggressive A asks less of.
 2. Adds: a new high in an uptrend, half a risk above the last purchase, and strong, dipped and fresh enough.
 3. Trims: a third is sold into overextension, a risk above the entry; the more aggressive E asks less of it.
-4. Exits: the protective stop (panic), the trailing stop, and the end of the trend. E draws the trail closer.
+4. Exits: the protective stop, the trailing stop, the end of the trend, and panic: a bar that falls too far,
+   whatever the trade has gained. E draws the trail closer.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ PANIC_KEY: Final = "pm.uptrend.S0.panic_exit"
 STOP_ATR: Final = 2.0
 """1R in ATR: wide enough for the noise of a few bars."""
 _FLAG_ATR: Final = 4.2
-_TRAIL_ATR: Final = 4.0
+_TRAIL_ATR: Final = 3.0
 _MAX_ADDS: Final = 2
 _ADD_GAP_BARS: Final = 4
 _ADD_GAIN_RR: Final = 0.5
@@ -65,8 +66,8 @@ class Knobs(msgspec.Struct, frozen=True, kw_only=True):
     wait_n_bars_after_trim: float = 0.0
     wait_for_signal: float = 0.0
     """TS that an entry waits for."""
-    panic_trigger_level: float = 1.0
-    """Distance of the protective stop, in R."""
+    panic_trigger_level: float = 2.0
+    """Fall of one bar, close to close, at which a trade is left in panic, in ATR."""
     trail_mult: float = 1.0
     min_ts_for_add: float = 0.5
     min_dx_for_add: float = 0.2

@@ -4,7 +4,7 @@
 2. rr is the net result over the risk of the entry: its units times 1R. Costs are in it. Sizes are those
    before size levers: rr must not depend on them, or a lever would be measured by its own doing.
 3. Stops are orders in the market: set at a bar's close, filled within the next bar at the stop, or at
-   the open where the bar opens below it. Everything else happens at a close.
+   the open where the bar opens below it. Everything else happens at a close, a panic too.
 4. The tape keeps each bar with what was in force for the next, so that the trade can be replayed.
 """
 
@@ -37,13 +37,11 @@ MAX_TRIMS: Final = 2
 
 
 class Stops(msgspec.Struct, frozen=True, array_like=True):
-    """What keeps a position's stops, in force for one bar."""
+    """What the trailing stop keeps, in force for one bar."""
 
     trail_distance: float
     """Distance of the trailing stop behind the highest close at trail_mult 1, in price units."""
     trail_mult: float
-    panic_level: float
-    """Distance of the protective stop from the entry, in R."""
 
 
 class TapeBar(msgspec.Struct, frozen=True, array_like=True):
@@ -56,6 +54,15 @@ class TapeBar(msgspec.Struct, frozen=True, array_like=True):
     """Bars since the last change after which the strategy trims at this close; 0: it does not."""
     leave: bool = False
     """Whether the strategy leaves at this close."""
+    fall_atr: float = 0.0
+    """How far the bar closed below the one before, in ATR."""
+    panic_atr: float = 0.0
+    """Fall at which the trade is left in panic, in ATR."""
+
+    @property
+    def panic(self) -> bool:
+        """Whether the trade is left in panic at this close."""
+        return self.fall_atr >= self.panic_atr
 
 
 class Stake(msgspec.Struct):
@@ -169,17 +176,16 @@ def opened(
 
 def stop_level(
     entry_price: float, r_price: float, high_close: float, stops: Stops
-) -> tuple[float, Literal["trail", "panic"]]:
+) -> tuple[float, Literal["trail", "stop"]]:
     """Price of the stop that is nearer, and which it is.
 
     Examples
     --------
-    >>> stop_level(100.0, 5.0, 110.0, Stops(6.0, 1.0, 1.0)), stop_level(100.0, 5.0, 100.0, Stops(6.0, 1.0, 1.0))
-    ((104.0, 'trail'), (95.0, 'panic'))
+    >>> stop_level(100.0, 5.0, 110.0, Stops(6.0, 1.0)), stop_level(100.0, 5.0, 100.0, Stops(6.0, 1.0))
+    ((104.0, 'trail'), (95.0, 'stop'))
     """
-    trail = high_close - stops.trail_distance * stops.trail_mult
-    panic = entry_price - stops.panic_level * r_price
-    return (trail, "trail") if trail > panic else (panic, "panic")
+    trail, stop = high_close - stops.trail_distance * stops.trail_mult, entry_price - r_price
+    return (trail, "trail") if trail > stop else (stop, "stop")
 
 
 def result(position: Position, exit_price: float, *, at_close: bool) -> Result:

@@ -22,7 +22,7 @@ def view() -> View:
     for batch in days()[:400]:
         regimes.update(batch)
     signals = {"TS": 0.7, "OX": 0.4, "DX": 0.3, "EDX": 0.2, "OBV_z": 0.5}
-    reading = Reading("S1", signals, 1.0, 100.0, 101.0, 2.0, 0, bounced=False)
+    reading = Reading("S1", signals, 1.0, 100.0, 0.0, 101.0, 2.0, 0, bounced=False)
     bar = Bar(days()[399].close_at_ms, 100.0, 102.0, 99.0, 101.5, 1.0)
     return View("ELK-PERP", "15m", reading, bar, regimes)
 

@@ -6,6 +6,7 @@ import pytest
 from app.paper.counterfactual import Other, deltas, replayed_rr
 from app.paper.desk import Watched
 from app.paper.pm import PaperPM
+from app.paper.strategy import KNOBS
 from leverloop.events import TradeClosed
 from tests.unit.app.paper.scenes import book, days, lever_on, neutral, trade, trades
 
@@ -50,7 +51,7 @@ def test_an_entry_behind_the_close_is_no_trade(watched: list[Watched]) -> None:
 
 
 def known(w: Watched) -> dict[str, dict[str, float]]:
-    return deltas(w.position, w.exit_price, exited=w.exited, panic_level=1.0, trim_delay=5)
+    return deltas(w.position, w.exit_price, exited=w.exited, panic_atr=KNOBS.panic_trigger_level, trim_delay=5)
 
 
 def test_a_tighter_stop_needs_no_watching(watched: list[Watched]) -> None:
@@ -67,7 +68,7 @@ def test_values_of_stops_are_known_alike_for_every_trade(watched: list[Watched])
     """Which values have a delta must not depend on how the trade ended."""
     assert len({tuple(known(w)["trail_mult"]) for w in watched}) == 1
     reasons = {w.close.exit_reason for w in watched}
-    assert reasons >= {"trail", "panic"}
+    assert reasons >= {"trail", "stop", "panic"}
     values = {
         (w.close.exit_reason, tuple(known(lived(w)).get("trail_mult", ()))) for w in watched if not w.position.trims
     }

@@ -38,19 +38,25 @@ def test_one_trade_at_a_time_on_a_desk() -> None:
             open_now.add(desk)
 
 
-def test_stops_fill_where_they_stood_and_the_exit_pattern_was_known_before() -> None:
+def test_stops_fill_where_they_stood_and_panics_are_told_apart() -> None:
     pm = PaperPM(OverrideBook.empty().resolve, watch_bars=FOREVER)
     exits = {a.trade_id: a for a in actions(trade(pm, days()), "exit")}
     closed = [w for desks in pm._desks.values() for desk in desks.values() for w in desk.watched]
-    hit = [w for w in closed if w.close.exit_reason in ("trail", "panic")]
-    assert {w.close.exit_reason for w in hit} == {"trail", "panic"}
+    hit = [w for w in closed if w.close.exit_reason in ("trail", "stop")]
+    assert {w.close.exit_reason for w in hit} == {"trail", "stop"}
     for w in hit:
         position, bar, stops = w.position, w.position.tape[w.exited].bar, w.position.tape[w.exited - 1].stops
         highest = max(t.bar.close for t in position.tape[position.entered : w.exited])
         level, which = stop_level(position.entry_price, position.r_price, highest, stops)
         assert bar.low <= w.exit_price == min(bar.open, level) <= bar.open
         assert which == w.close.exit_reason
-        assert exits[position.trade_id].pattern_key == (EXIT_KEY if which == "trail" else PANIC_KEY)
+        assert exits[position.trade_id].pattern_key == EXIT_KEY
+    fallen = [w for w in closed if w.close.exit_reason == "panic"]
+    assert len(fallen) > 3
+    for w in closed:
+        assert (exits[w.position.trade_id].pattern_key == PANIC_KEY) == (w.close.exit_reason == "panic")
+        before = w.position.tape[w.position.entered + 1 : w.exited]
+        assert not any(here.panic or here.leave for here in before)
 
 
 def test_what_is_sold_was_held() -> None:

@@ -33,7 +33,7 @@ def test_a_close_says_what_came_of_the_trade() -> None:
         assert close.counterfactual.missed_exit_rr >= 0.0
         # A gain of 1R was there to be paid back exactly where the trade says when.
         assert (close.payback_ms is None) or close.max_gain_frac > 0.0
-        assert close.exit_reason in {"trail", "panic", "trend_over", "held_long"}
+        assert close.exit_reason in {"trail", "stop", "panic", "trend_over", "held_long"}
 
 
 def test_an_event_has_one_spelling() -> None:

@@ -1,9 +1,13 @@
 """The simulated market is the same for a seed, goes on from its state, and has in it what it says."""
 
+from collections.abc import Callable
+from functools import cache
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from app.paper.candles import BAR_MS, Batch
 from app.paper.market import START_AT_MS, SYMBOLS, SimulatedMarket
@@ -53,25 +57,47 @@ def test_bars_are_bars_of_one_path() -> None:
                 assert c.open == pytest.approx(batches[i - 1].candles[symbol].close, rel=1e-12)
 
 
+def owed(mood_of: Callable[[str], bool] = lambda _: True, buckets: slice = slice(None)) -> float:
+    """What the next four hours owe to the last four, in the spread between the two symbols of a bucket.
+
+    The market's and the leader's drift are the same for both: what is left is what moves do by themselves.
+    """
+    products, squares = 0.0, 0.0
+    for seed in (1, 2, 3):
+        spread, moods = history(seed)
+        at = [i for i in range(48, len(moods) - 48) if mood_of(moods[i]) and mood_of(moods[i + 48])]
+        past = (spread[at] - spread[np.subtract(at, 48)])[:, buckets]
+        future = (spread[np.add(at, 48)] - spread[at])[:, buckets]
+        products += float((past * future).sum())
+        squares += float((past * past).sum())
+    return products / squares
+
+
+@cache
+def history(seed: int) -> tuple[NDArray[np.float64], list[str]]:
+    """Spreads of log prices within the five buckets, and the moods."""
+    market, closes, moods = SimulatedMarket(seed), [], []
+    for _ in range(6000):
+        closes.append([candle.close for candle in market.next().candles.values()])
+        moods.append(market.mood)
+    price = np.log(np.array(closes))
+    return price[:, ::2] - price[:, 1::2], moods
+
+
 def test_moves_go_on_in_a_rally_and_are_given_back_in_a_range() -> None:
-    """What the next four hours owe to the last four: the sign is the mood's, not the trader's."""
-    owed: dict[str, list[float]] = {"rally": [], "mania": [], "range": [], "slide": []}
-    for seed in (1, 2):
-        market = SimulatedMarket(seed)
-        closes, moods = [], []
-        for _ in range(6000):
-            closes.append([candle.close for candle in market.next().candles.values()])
-            moods.append(market.mood)
-        # Own moves: the market's drift would be the same for all, and is taken out.
-        price = np.log(np.array(closes))
-        price -= price.mean(1, keepdims=True)
-        for mood, found in owed.items():
-            at = [i for i in range(48, 5952) if moods[i] == mood and moods[i + 48] == mood]
-            if at:
-                past, future = price[at] - price[np.subtract(at, 48)], price[np.add(at, 48)] - price[at]
-                found.append(float((past * future).sum() / (past * past).sum()))
-    assert min(owed["rally"] + owed["mania"]) > max(owed["range"] + owed["slide"])
-    assert np.mean(owed["rally"]) > 0.0 > np.mean(owed["range"])
+    for i in range(5):
+        bucket = slice(i, i + 1)
+        trending = owed(lambda mood: mood in ("rally", "mania"), bucket)
+        assert trending > owed(lambda mood: mood in ("range", "slide"), bucket)
+    assert owed(lambda mood: mood == "rally") > 0.05
+    assert owed(lambda mood: mood == "range", slice(2, None)) < -0.05
+
+
+def test_moves_go_on_in_small_coins_and_are_given_back_in_large_ones() -> None:
+    by_bucket = [owed(buckets=slice(i, i + 1)) for i in range(5)]
+    assert by_bucket[0] > 0.05
+    assert by_bucket[-1] < -0.05
+    assert by_bucket[0] > by_bucket[2] > by_bucket[-1]
 
 
 def test_volatility_comes_in_clusters_and_shocks_have_heavy_tails() -> None:

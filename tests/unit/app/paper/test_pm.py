@@ -262,7 +262,7 @@ def test_a_trim_can_move_the_stop_behind_it() -> None:
     trimmed = {a.trade_id for a in actions(neutral(), "trim")}
     for key in (moved.keys() & before.keys()) - trimmed:
         assert moved[key].rr == before[key].rr
-    assert any(moved[key].event_at_ms < before[key].event_at_ms for key in moved.keys() & trimmed)
+    assert any(moved[key].event_at_ms < before[key].event_at_ms for key in moved.keys() & before.keys() & trimmed)
 
 
 # --- revisions, state, real candles ---------------------------------------------------------------------

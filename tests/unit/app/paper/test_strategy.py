@@ -30,7 +30,7 @@ CLOSE = Bar(1_515_560_400_000, 100.0, 103.0, 99.0, 102.0, 1.0)
 
 def reading(**fields: object) -> Reading:
     known: dict[str, object] = {
-        "state": "S1", "signals": SIGNALS, "atr": 1.0, "fast": 100.0, "high_before": 101.0, "flag_atr": 2.0,
+        "state": "S1", "signals": SIGNALS, "atr": 1.0, "fast": 100.0, "fall_atr": 0.0, "high_before": 101.0, "flag_atr": 2.0,
         "dips": 0, "bounced": False,
     }  # fmt: skip
     return Reading(**known | fields)  # type: ignore[arg-type]

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from app.paper.resample import Bar
 from app.paper.trade import COST_FRAC, Position, Stops, TapeBar, opened, result, stop_level
 
-STOPS = Stops(6.0, 1.0, 1.0)
+STOPS = Stops(6.0, 1.0)
 prices = st.floats(50.0, 200.0)
 
 
@@ -49,10 +49,10 @@ def test_rr_does_not_depend_on_size(frac: float, price: float, half: float) -> N
     assert one.rr == pytest.approx(other.rr, abs=1e-9)
 
 
-@given(entry=prices, high=prices, distance=st.floats(0.1, 30), mult=st.floats(0.5, 2), level=st.floats(0.5, 1.5))
-def test_the_nearer_stop_is_the_one(entry: float, high: float, distance: float, mult: float, level: float) -> None:
-    price, which = stop_level(entry, 5.0, high, Stops(distance, mult, level))
-    both = {"trail": high - distance * mult, "panic": entry - 5.0 * level}
+@given(entry=prices, high=prices, distance=st.floats(0.1, 30), mult=st.floats(0.5, 2), r_price=st.floats(0.1, 30))
+def test_the_nearer_stop_is_the_one(entry: float, high: float, distance: float, mult: float, r_price: float) -> None:
+    price, which = stop_level(entry, r_price, high, Stops(distance, mult))
+    both = {"trail": high - distance * mult, "stop": entry - r_price}
     assert price == max(both.values()) == both[which]
 
 
