@@ -31,15 +31,16 @@ from typing import Any, Final, cast
 from faust.transport.consumer import Consumer, ensure_TP
 from faust.transport.producer import Producer
 from faust.types import TP
+from mode import Service
 
 from app.transport.progress import Progress
 
 __all__ = ["BarrierConsumer", "BarrierProducer"]
 
 CONFIRM_TIMEOUT_S: Final = 30.0  # half of the rebalance timeout: a revocation waits for the barrier, too
-STALL_TIMEOUT_S: Final = 300.0  # ten times that: one event for so long is stuck, not slow
 _FETCH_S: Final = 0.25  # a seek waits for the fetch in flight: so long at most
 _IDLE_S: Final = 0.02  # every partition is paused, or its queue is full: look again
+_PATIENCE: Final = 0.75  # of the time after which the group goes on without this worker
 _LOOK_S: Final = 0.1  # whether the worker has failed meanwhile
 _BREATH: Final = 100  # records handed over before the loop may run the agents
 
@@ -100,8 +101,12 @@ class BarrierConsumer(Consumer):
     committed. `_commit` is called with partitions of the current assignment, one call at a time.
     """
 
+    stall_timeout_s: float = 300.0
+    """Ten times what a send may take: an event, or a fetch, that is this late is stuck and not slow; seconds."""
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._progress: dict[TP, Progress] = {}
+        self._fetched_to: dict[TP, tuple[int, float]] = {}
         self._fetching: Final = asyncio.Lock()
         self._committing: Final = asyncio.Lock()
         self._sealed = False
@@ -127,13 +132,20 @@ class BarrierConsumer(Consumer):
             return False
         held = self.assignment()
         offsets = {tp: offset for tp, offset in wanted.items() if tp in held}
-        if not offsets or not await self._commit(offsets):
+        if not offsets or not await self._commit_in_time(offsets):
             self.log.warning("commit_refused offsets=%r", wanted)
             return False
         self._committed_offset.update(offsets)
         self.app.tables.on_commit(offsets)
         self.app.monitor.on_tp_commit(offsets)
         return True
+
+    async def _commit_in_time(self, offsets: dict[TP, int]) -> bool:
+        try:
+            return bool(await asyncio.wait_for(self._commit(offsets), CONFIRM_TIMEOUT_S))
+        except TimeoutError:
+            self.app.fail(f"a commit was not answered within {CONFIRM_TIMEOUT_S:g} s")
+            return False
 
     def _committable(self) -> dict[TP, int]:
         found = {}
@@ -148,10 +160,27 @@ class BarrierConsumer(Consumer):
     def _require_movement(self) -> None:
         if self.app.rebalancing or not self.flow_active:
             return
-        late = monotonic() - STALL_TIMEOUT_S
+        late = monotonic() - self.stall_timeout_s
         for tp, progress in self._progress.items():
             if progress.moved_at < late and progress.waits(self._committed_offset[tp]):
-                self.app.fail(f"{tp.topic}/{tp.partition} has not moved for {STALL_TIMEOUT_S:g} s")
+                self.app.fail(f"{tp.topic}/{tp.partition} has not moved for {self.stall_timeout_s:g} s")
+
+    @Service.task
+    async def _require_fetching(self) -> None:
+        """End the process if records that are there do not come: a driver can get stuck without an error."""
+        while not self.should_stop:
+            await self.sleep(self.stall_timeout_s / 5)
+            if self.app.rebalancing or not self.flow_active:
+                self._fetched_to.clear()
+                continue
+            idle = [tp for tp in self._active_partitions if not self._progress_of(tp).waits(self._committed_offset[tp])]
+            for tp, end in (await self.highwaters(*idle) if idle else {}).items():
+                position, now = await self.position(tp), monotonic()
+                before, since = self._fetched_to.get(tp, (None, now))
+                if position is None or position >= end or position != before:
+                    self._fetched_to[tp] = (position or 0, now)
+                elif now - since > self.stall_timeout_s:
+                    self.app.fail(f"nothing comes from {tp.topic}/{tp.partition} at {position}, its end is {end}")
 
     async def perform_seek(self) -> None:
         """Move every source partition to its committed offset, and hand over nothing until the flow resumes.
@@ -188,7 +217,10 @@ class BarrierConsumer(Consumer):
 
     async def wait_empty(self) -> None:
         """Wait for the handlers that have begun, and commit; a failed worker waits for nobody."""
+        deadline = monotonic() + self.app.conf.broker_rebalance_timeout * _PATIENCE
         while self._unacked_messages and not self.should_stop and self.app.failed is None:
+            if monotonic() > deadline:
+                self.app.fail(f"handlers have not finished for the partitions to go: {self._unacked_messages!r}")
             self._waiting_for_ack = acknowledged = asyncio.get_running_loop().create_future()
             await asyncio.wait([acknowledged], timeout=_LOOK_S)
             self._clean_unacked_messages()

@@ -26,8 +26,13 @@ class WorkerLock:
         self._fd: int | None = None
 
     def acquire(self) -> None:
-        """Take the lock; BadConfig if another worker has it."""
-        fd = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
+        """Take the lock; BadConfig if another worker has it, or there is no such folder."""
+        try:
+            fd = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
+        except OSError as error:
+            raise BadConfig(
+                f"no lock at {self._path} ({error.strerror}): make the log first, leverloop topics create"
+            ) from error
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:

@@ -19,6 +19,9 @@ class Faults:
         """Records for this topic wait until `open` is set; or one of them fails."""
         self._error: Exception | None = None
         self.held = 0
+        self.deaf = False
+        """Fetches bring nothing."""
+        self.stall_timeout_s = 300.0
         self.refused_commits = 0
 
     def stalls(self, topic: str) -> bool:
@@ -41,6 +44,13 @@ class Faults:
             self.held += 1
             await self.open.wait()
         return await send(topic, *args, **kwargs)
+
+    async def fetch(self, getmany: Any, *args: Any, **kwargs: Any) -> Any:
+        """Fetch, or hear nothing."""
+        if self.deaf:
+            await asyncio.sleep(0.01)
+            return {}
+        return await getmany(*args, **kwargs)
 
     def stall(self, topic: str) -> None:
         self.topic = topic
@@ -92,7 +102,10 @@ def _faulty_embedded(faults: Faults) -> type:
         async def _commit(self, offsets: Mapping[Any, int]) -> bool:
             return not faults.refuses() and await super()._commit(offsets)
 
-    return _transport(embedded, LogProducer, LogConsumer)
+        async def _getmany(self, *args: Any, **kwargs: Any) -> Any:
+            return await faults.fetch(super()._getmany, *args, **kwargs)
+
+    return _transport(faults, embedded, LogProducer, LogConsumer)
 
 
 def _faulty_kafka(faults: Faults) -> type:
@@ -104,14 +117,17 @@ def _faulty_kafka(faults: Faults) -> type:
         async def _commit(self, offsets: Mapping[Any, int]) -> bool:
             return not faults.refuses() and await super()._commit(offsets)
 
-    return _transport(kafka, IdempotentProducer, SeekingConsumer)
+        async def _getmany(self, *args: Any, **kwargs: Any) -> Any:
+            return await faults.fetch(super()._getmany, *args, **kwargs)
+
+    return _transport(faults, kafka, IdempotentProducer, SeekingConsumer)
 
 
-def _transport(driver: Any, driver_producer: Any, driver_consumer: Any) -> type:
+def _transport(faults: Faults, driver: Any, driver_producer: Any, driver_consumer: Any) -> type:
     class Producer(BarrierProducer, driver_producer):  # type: ignore[misc]
         pass
 
     class Consumer(BarrierConsumer, driver_consumer):  # type: ignore[misc]
-        pass
+        stall_timeout_s = faults.stall_timeout_s
 
     return type("FaultyTransport", (driver.Transport,), {"Producer": Producer, "Consumer": Consumer})

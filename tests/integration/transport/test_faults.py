@@ -141,6 +141,61 @@ async def test_an_event_that_is_cancelled_at_the_stop_is_not_committed(pipeline:
     await _restart_catches_up(pipeline)
 
 
+async def test_an_event_that_never_ends_ends_the_process(pipeline: Pipeline, faults: Faults) -> None:
+    async def never_ends(event: Any, table: Any, out: Any) -> None:
+        await asyncio.Event().wait()
+
+    faults.stall_timeout_s = WHILE_S
+    worker = _worker(pipeline, faults, body=never_ends, commit_interval_s=0.1)
+    async with running(worker.app, stop_timeout_s=WHILE_S):
+        await pipeline.feed(1)
+        await _failed(worker)
+    assert worker.reasons == [f"{pipeline.sources[0]}/0 has not moved for 0.5 s"]
+    await _restart_catches_up(pipeline)
+
+
+async def test_records_that_do_not_come_end_the_process(pipeline: Pipeline, faults: Faults) -> None:
+    faults.stall_timeout_s, faults.deaf = WHILE_S, True
+    worker = _worker(pipeline, faults)
+    async with running(worker.app):
+        await pipeline.feed(1)
+        await _failed(worker)
+    assert worker.reasons == [f"nothing comes from {pipeline.sources[0]}/0 at 0, its end is 1"]
+    await _restart_catches_up(pipeline)
+
+
+async def test_an_idle_worker_is_not_stuck(pipeline: Pipeline, faults: Faults) -> None:
+    faults.stall_timeout_s = 0.1
+    worker = _worker(pipeline, faults, commit_interval_s=0.05)
+    async with running(worker.app):
+        await pipeline.feed(40)
+        await worker.handles(40)
+        await until(pipeline.finished)
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(_failed(worker), WHILE_S)
+    assert worker.reasons == []
+
+
+async def test_a_handler_that_holds_up_a_rebalance_ends_the_process(pipeline: Pipeline) -> None:
+    begun = asyncio.Event()
+
+    async def never_ends(event: Any, table: Any, out: Any) -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    worker = pipeline.worker(body=never_ends, broker_rebalance_timeout=1.0)
+    async with running(worker.app, stop_timeout_s=WHILE_S):
+        await pipeline.feed(1)
+        await begun.wait()
+        topics = {tp.topic for tp in worker.app.consumer.assignment()}
+        resubscribing = asyncio.create_task(worker.app.consumer.subscribe(topics))
+        await _failed(worker)
+        await asyncio.wait([resubscribing])
+    assert "handlers have not finished for the partitions to go" in worker.reasons[0]
+    assert await pipeline.world.committed(pipeline.app_id) == {}
+    await _restart_catches_up(pipeline)
+
+
 def _worker(pipeline: Pipeline, faults: Faults, **settings: Any) -> Worker:
     return pipeline.worker(transport_class=faulty(pipeline.world.url, faults), **settings)
 

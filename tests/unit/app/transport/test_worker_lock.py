@@ -23,6 +23,11 @@ def test_a_second_worker_is_refused_until_the_first_is_gone(tmp_path: Path) -> N
     second.release()
 
 
+def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadConfig, match=r"no lock at .*: make the log first"):
+        WorkerLock(tmp_path / "nowhere" / "log.db").acquire()
+
+
 def test_the_lock_of_a_killed_worker_is_free(tmp_path: Path) -> None:
     program = (
         "import pathlib, sys; from app.transport.worker_lock import WorkerLock;"
