@@ -221,7 +221,7 @@ async def test_event_time_goes_as_fast_as_it_is_told() -> None:
     loop = asyncio.get_running_loop()
     begin_s = loop.time()
     await run(LogEmitter(Log()), speed=BAR_MS / 1000.0 / 0.01, until_at_ms=START_AT_MS + 21 * BAR_MS)
-    assert 0.2 <= loop.time() - begin_s < 2.0
+    assert 0.2 <= loop.time() - begin_s < 10.0
 
 
 async def test_event_time_never_passes_the_wall_clock() -> None:
