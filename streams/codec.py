@@ -66,6 +66,8 @@ _FINDINGS: Final = msgspec.json.Decoder(Findings)
 _CONTROL: Final = msgspec.json.Decoder(EpochMarker)
 _UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _AHEAD_MS: Final = 86_400_000
+_FIELD_CHARS: Final = 128  # with the reason, of four bytes each, they are part of a key in the read model:
+_REASON_CHARS: Final = 400  # PostgreSQL indexes at most 2,704 bytes
 
 
 def encode(message: msgspec.Struct) -> bytes:
@@ -115,8 +117,8 @@ def dead_letter(
         with contextlib.suppress(UnicodeDecodeError):
             text = original.decode()
     return DeadLetter(
-        reason=_writable(str(bad)),
-        field=_writable(bad.field),
+        reason=_writable(str(bad), _REASON_CHARS),
+        field=_writable(bad.field, _FIELD_CHARS),
         topic=topic,
         partition=partition,
         offset=offset,
@@ -126,6 +128,7 @@ def dead_letter(
     )
 
 
-def _writable(text: str) -> str:
-    """Text that UTF-8 can write: JSON can name a field by half a character."""
-    return text.encode(errors="backslashreplace").decode()
+def _writable(text: str, limit: int) -> str:
+    """Text that UTF-8 can write (JSON can name a field by half a character), cut to so many characters."""
+    text = text.encode(errors="backslashreplace").decode()
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"

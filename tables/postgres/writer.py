@@ -38,6 +38,18 @@ _SET_OFFSET: Final = """
 INSERT INTO sink_offsets (topic, partition, next_offset) VALUES ($1, $2, $3)
 ON CONFLICT (topic, partition) DO UPDATE SET next_offset = excluded.next_offset"""
 
+_AWAY: Final = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,  # it stops, starts or recovers
+    asyncpg.InsufficientResourcesError,  # too many connections, no disk left
+    asyncpg.TransactionRollbackError,  # deadlock, serialisation
+    asyncpg.ReadOnlySQLTransactionError,  # the other side of a failover
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # the server's last word stood in the buffer when we spoke
+)
+
 
 class DeadLetterRow(msgspec.Struct, frozen=True):
     """A dead letter as its topic carries it; the fields the table keeps."""
@@ -80,7 +92,9 @@ class ReadModel:
                 if known is None or offset >= known:
                     await connection.execute(*_statement(rows))
                     await connection.execute(_SET_OFFSET, topic, partition, offset + 1)
-        except (OSError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError, TimeoutError) as error:
+        except _AWAY as error:
+            if self._pool is not None:
+                await self._pool.expire_connections()  # what the server has ended is not used again
             raise Unavailable(f"PostgreSQL: {error}", retry_after_s=1.0) from error
 
     async def close(self) -> None:
