@@ -15,34 +15,28 @@ A send that fails, one that is not acknowledged in time, an agent that raises, a
 stays unfinished: the process ends without a further commit (`App.fail`). So does the second chance of Faust to
 commit: agents are cancelled at shutdown, and a cancelled agent acknowledges its event, therefore nothing is committed
 after `seal`.
-
-The mixin also delivers the fetched records itself. Faust's own loop pays four tasks a record, and moves the position
-while a batch from before the seek is still being handed out, which leaves gaps that block committing for ever.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from time import monotonic
-from typing import Any, Final, cast
+from typing import Any, Final
 
-from faust.transport.consumer import Consumer, ensure_TP
+from aiokafka.errors import IllegalStateError
 from faust.transport.producer import Producer
 from faust.types import TP
 from mode import Service
 
-from app.transport.progress import Progress
+from app.transport.delivery import DeliveringConsumer
 
 __all__ = ["BarrierConsumer", "BarrierProducer"]
 
 CONFIRM_TIMEOUT_S: Final = 30.0  # half of the rebalance timeout: a revocation waits for the barrier, too
-_FETCH_S: Final = 0.25  # a seek waits for the fetch in flight: so long at most
-_IDLE_S: Final = 0.02  # every partition is paused, or its queue is full: look again
 _PATIENCE: Final = 0.75  # of the time after which the group goes on without this worker
 _LOOK_S: Final = 0.1  # whether the worker has failed meanwhile
-_BREATH: Final = 100  # records handed over before the loop may run the agents
 
 
 class BarrierProducer(Producer):
@@ -93,8 +87,8 @@ class BarrierProducer(Producer):
             self.app.fail(f"a send failed: {delivery.exception()!r}")
 
 
-class BarrierConsumer(Consumer):
-    """Counts deliveries, and commits behind the barrier.
+class BarrierConsumer(DeliveringConsumer):
+    """Commits behind the barrier.
 
     The class it is mixed into gives `assignment`, `_getmany`, `_to_message`, `_commit`, `_seek`, `seek_wait` and
     `seek_to_committed`, which must move every source partition: to an explicit earliest where nothing is
@@ -105,9 +99,7 @@ class BarrierConsumer(Consumer):
     """Ten times what a send may take: an event, or a fetch, that is this late is stuck and not slow; seconds."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        self._progress: dict[TP, Progress] = {}
         self._fetched_to: dict[TP, tuple[int, float]] = {}
-        self._fetching: Final = asyncio.Lock()
         self._committing: Final = asyncio.Lock()
         self._sealed = False
         super().__init__(*args, **kwargs)
@@ -126,9 +118,9 @@ class BarrierConsumer(Consumer):
 
     async def _commit_tps(self, tps: Iterable[TP], start_new_transaction: bool) -> bool:  # noqa: ARG002
         wanted = self._committable()
-        if not wanted or self._sealed or self.app.failed is not None:
+        if self._sealed or self.app.failed is not None:
             return False
-        if not await self.app.producer.confirm() or self._sealed:
+        if not await self.app.producer.confirm() or not wanted or self._sealed:
             return False
         held = self.assignment()
         offsets = {tp: offset for tp, offset in wanted.items() if tp in held}
@@ -173,38 +165,26 @@ class BarrierConsumer(Consumer):
             if self.app.rebalancing or not self.flow_active:
                 self._fetched_to.clear()
                 continue
-            idle = [tp for tp in self._active_partitions if not self._progress_of(tp).waits(self._committed_offset[tp])]
-            for tp, end in (await self.highwaters(*idle) if idle else {}).items():
-                position, now = await self.position(tp), monotonic()
-                before, since = self._fetched_to.get(tp, (None, now))
-                if position is None or position >= end or position != before:
-                    self._fetched_to[tp] = (position or 0, now)
-                elif now - since > self.stall_timeout_s:
-                    self.app.fail(f"nothing comes from {tp.topic}/{tp.partition} at {position}, its end is {end}")
+            try:
+                await self._look_at_positions()
+            except IllegalStateError:
+                if not self.app.rebalancing:  # a partition has gone while we looked at it
+                    raise
+
+    async def _look_at_positions(self) -> None:
+        idle = [tp for tp in self._active_partitions if not self._progress_of(tp).waits(self._committed_offset[tp])]
+        for tp, end in (await self.highwaters(*idle) if idle else {}).items():
+            position, now = await self.position(tp), monotonic()
+            before, since = self._fetched_to.get(tp, (None, now))
+            if position is None or position >= end or position != before:
+                self._fetched_to[tp] = (position or 0, now)
+            elif now - since > self.stall_timeout_s:
+                self.app.fail(f"nothing comes from {tp.topic}/{tp.partition} at {position}, its end is {end}")
 
     async def perform_seek(self) -> None:
-        """Move every source partition to its committed offset, and hand over nothing until the flow resumes.
-
-        Whoever calls this resumes the flow next, and empties the queues of the agents as he does: what was
-        handed over in between would be gone for good.
-        """
-        self.stop_flow()
-        async with self._committing, self._fetching:
-            committed = await self.seek_to_committed()
-            self._forget(list(self._progress))
-            self._committed_offset.update({ensure_TP(tp): offset for tp, offset in committed.items()})
-
-    async def seek(self, partition: TP, offset: int) -> None:
-        """Move one partition, when what was fetched from its old position has been handed over."""
-        async with self._fetching:
-            await self._seek(partition, offset)
-            self._forget([ensure_TP(partition)])
-
-    async def seek_wait(self, partitions: Mapping[TP, int]) -> None:
-        """Move partitions; recovery uses it for changelogs."""
-        async with self._fetching:
-            await super().seek_wait(partitions)
-            self._forget([ensure_TP(tp) for tp in partitions])
+        """Move every source partition to its committed offset, after a commit that is in flight."""
+        async with self._committing:
+            await super().perform_seek()
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         """Finish what is in work, commit it, and only then forget it: Faust has it the other way round."""
@@ -234,70 +214,3 @@ class BarrierConsumer(Consumer):
         """Stop without a commit: the last one was made while the agents still ran."""
         self.seal()
         await super().on_stop()
-
-    def _forget(self, tps: Iterable[TP]) -> None:
-        for tp in tps:
-            for state in (self._progress, self._acked, self._acked_index, self._gap, self._read_offset):
-                state.pop(tp, None)
-
-    async def position_handed_over(self, tp: TP) -> int | None:
-        """Position of a partition; every record before it has been handed over."""
-        async with self._fetching:
-            return cast("int | None", await self.position(tp))
-
-    async def _drain_messages(self, fetcher: Any) -> None:
-        try:
-            while not (self.should_stop or fetcher.should_stop):
-                if not self.flow_active:
-                    await self.wait_first(self.can_resume_flow, fetcher._stopped)
-                elif not self._get_active_partitions():
-                    await self.sleep(_IDLE_S)
-                else:
-                    await asyncio.sleep(0)
-                    async with self._fetching:
-                        await self._deliver_next()
-        except self.consumer_stopped_errors:
-            if not self.app.should_stop:
-                raise
-        except asyncio.CancelledError:
-            if not self.app.should_stop:
-                raise
-
-    async def _deliver_next(self) -> None:
-        generation = self.app.consumer_generation_id
-        records = await self._getmany(active_partitions=self._get_active_partitions(), timeout=_FETCH_S)
-        if not records or not self.flow_active:
-            return  # the flow resumes after a seek only: what was fetched and dropped here is fetched again
-        for tp in records:
-            self.app.monitor.track_tp_end_offset(ensure_TP(tp), self.highwater(tp) or 0)
-        delivering = asyncio.ensure_future(self._deliver(records, generation))
-        suspended = asyncio.ensure_future(self.suspend_flow.wait())
-        try:
-            await asyncio.wait((delivering, suspended), return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            suspended.cancel()
-            delivering.cancel()  # it waits for room in a queue that nobody reads any more
-            await asyncio.wait((delivering,))
-        if not delivering.cancelled():
-            delivering.result()
-
-    async def _deliver(self, records: Mapping[Any, list[Any]], generation: int) -> None:
-        active = self._get_active_partitions()
-        acking = self.app.topics.acking_topics
-        for count, (tp, record) in enumerate(self.scheduler.iterate(records)):
-            if not self.flow_active or self.app.consumer_generation_id != generation:
-                return
-            if tp not in active and tp not in self._buffered_partitions:
-                continue
-            message = self._to_message(tp, record)
-            if message.topic in acking:
-                self._progress_of(message.tp).deliver(message.offset)
-            await self.callback(message)
-            if count % _BREATH == 0:
-                await asyncio.sleep(0)
-
-    def _progress_of(self, tp: TP) -> Progress:
-        progress = self._progress.get(tp)
-        if progress is None:
-            progress = self._progress[tp] = Progress()
-        return progress

@@ -14,7 +14,7 @@ from time import monotonic
 from typing import Any, Final
 
 from faust.tables.manager import TableManager
-from faust.tables.recovery import Recovery
+from faust.tables.recovery import Recovery, ServiceStopped
 from mode import Service
 
 __all__ = ["PromptTableManager", "StrictRecovery"]
@@ -34,6 +34,14 @@ class StrictRecovery(Recovery):
         super()._set_recovery_started()
         self.signal_recovery_end.clear()
         self._moved_at = monotonic()
+
+    async def _wait(self, coro: Any, timeout: float | None = None) -> None:  # noqa: ASYNC109 - Faust's signature
+        try:
+            await super()._wait(coro, timeout)
+        except ServiceStopped:  # Faust's word for a timeout, too: it then goes on without tables and without events
+            if not self.should_stop:
+                self.app.fail(f"a step of the recovery was not done within {timeout} s")
+            raise
 
     @Service.task
     async def _slurp_changelogs(self) -> None:

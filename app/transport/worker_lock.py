@@ -25,6 +25,11 @@ class WorkerLock:
         self._path: Final = log_path.with_name(log_path.name + ".worker")
         self._fd: int | None = None
 
+    @property
+    def held(self) -> bool:
+        """Is the lock ours."""
+        return self._fd is not None
+
     def acquire(self) -> None:
         """Take the lock; BadConfig if another worker has it, or there is no such folder."""
         try:

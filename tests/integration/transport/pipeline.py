@@ -15,8 +15,9 @@ PARTITIONS = 3
 class Pipeline:
     """Names and wiring; make as many apps of it as the test restarts workers."""
 
-    def __init__(self, world: World, app_id: str, data_dir: Path) -> None:
+    def __init__(self, world: World, app_id: str, data_dir: Path, *, partitions: int = PARTITIONS) -> None:
         self.world = world
+        self.partitions = partitions
         self.app_id = app_id
         self.sources = (f"{app_id}-a", f"{app_id}-b")
         self.out = f"{app_id}-out"
@@ -28,9 +29,9 @@ class Pipeline:
         await make_topics(
             self.world.url,
             [
-                *(TopicSpec(name=name, partitions=PARTITIONS, cleanup="delete") for name in self.sources),
+                *(TopicSpec(name=name, partitions=self.partitions, cleanup="delete") for name in self.sources),
                 TopicSpec(name=self.out, partitions=1, cleanup="delete"),
-                TopicSpec(name=self.changelog, partitions=PARTITIONS, cleanup=cleanup),
+                TopicSpec(name=self.changelog, partitions=self.partitions, cleanup=cleanup),
             ],
         )
         return self
@@ -41,7 +42,7 @@ class Pipeline:
         records = [
             Put(
                 topic=self.sources[i % keys % 2],
-                partition=i % keys % PARTITIONS,
+                partition=i % keys % self.partitions,
                 key=b"k%04d" % (i % keys),
                 value=b"%08d" % i,
             )
@@ -53,8 +54,8 @@ class Pipeline:
     def worker(self, *, body: Callable[[Any, Any, Any], Any] | None = None, **settings: Any) -> "Worker":
         reasons: list[str] = []
         given = {"fail_stop": reasons.append, "commit_interval_s": 3600.0} | settings
-        app = create_app(self.app_id, self.world.url, data_dir=self._data_dir, partitions=PARTITIONS, **given)
-        table = app.Table("last", partitions=PARTITIONS, key_type=bytes, value_type=bytes)
+        app = create_app(self.app_id, self.world.url, data_dir=self._data_dir, partitions=self.partitions, **given)
+        table = app.Table("last", partitions=self.partitions, key_type=bytes, value_type=bytes)
         out = app.topic(self.out)
         worker = Worker(app, table, reasons)
 

@@ -1,12 +1,14 @@
 """Partitions come and go: what was finished before is committed before, and nothing is handled twice."""
 
 import asyncio
+import contextlib
+from pathlib import Path
 
 import pytest
 
 from app.transport import running
 from tests.integration.transport.pipeline import Pipeline, Worker
-from tests.integration.transport.world import last_values, until
+from tests.integration.transport.world import World, last_values, until
 
 REBALANCES = 5
 RECORDS = 3000
@@ -43,6 +45,32 @@ async def test_a_second_worker_takes_its_share_and_gives_it_back(pipeline: Pipel
     assert await pipeline.finished()
     assert last_values(await pipeline.world.read(pipeline.changelog)) == pipeline.expected()
     assert first.reasons == second.reasons == []
+
+
+@ON_KAFKA
+async def test_a_worker_without_partitions_takes_over_later(world: World, unique_id: str, tmp_path: Path) -> None:
+    """aiokafka shuts out a member that has not fetched for a while, and one without partitions has no need to."""
+    pipeline = await Pipeline(world, unique_id, tmp_path / "faust", partitions=1).create()
+    first, spare = (pipeline.worker(broker_max_poll_interval=1.0) for _ in range(2))
+    async with contextlib.AsyncExitStack() as stack:
+        await stack.enter_async_context(running(spare.app))
+        async with running(first.app):
+            await pipeline.feed(10)
+            await _handled(10, first, spare)
+            idle, busy = (first, spare) if spare.handled else (spare, first)
+            assert not idle.app.consumer.assignment()
+            with pytest.raises(TimeoutError):  # past the interval, and still nothing to do
+                await asyncio.wait_for(idle.handles(1), 2.5)
+            assert busy.app.consumer.assignment()
+            if busy is spare:
+                await stack.aclose()
+                await pipeline.feed(100)
+                await idle.handles(100)
+        if busy is first:
+            await pipeline.feed(100)
+            await idle.handles(100)
+    assert await pipeline.finished()
+    assert first.reasons == spare.reasons == []
 
 
 async def _rebalances_under_load(pipeline: Pipeline, how: str) -> None:
