@@ -110,7 +110,12 @@ class GroupSearch:
         The book asks again, after all that every group looked at.
         """
         rules = self.parameters
-        return self._eligible(found) & (p_values(found) * tested * rules.lesson_max_dims <= rules.alpha)
+        paid = p_values(found) * tested * rules.lesson_max_dims <= rules.alpha
+        large = [
+            abs(shrunk(effect, error)) >= rules.effect_min_rr  # a small effect must not stand before a large one
+            for effect, error in zip(found.effect_rr.tolist(), found.error_rr.tolist(), strict=True)
+        ]
+        return self._eligible(found) & paid & np.array(large, dtype=np.bool_)
 
     def _eligible(self, found: Effects) -> npt.NDArray[np.bool_]:
         """Which subsets have enough trades in enough clusters for a lesson."""
