@@ -47,7 +47,7 @@ def demo(
     speed: Annotated[
         float | None, typer.Option(min=1.0, help="event seconds per second of yours; default: 28,800, eight hours")
     ] = None,
-    seed: Annotated[int, typer.Option(help="seed of the simulated market")] = 1,
+    seed: Annotated[int, typer.Option(help="seed of the simulated market")] = 2,
     data_dir: Annotated[Path, typer.Option(help="where the demo keeps its log, database and state")] = Path(
         ".leverloop/demo"
     ),
@@ -85,7 +85,7 @@ def paper(
     speed: Annotated[
         float | None, typer.Option(min=1.0, help="event seconds per second of yours; default: 28,800")
     ] = None,
-    seed: Annotated[int, typer.Option(help="seed of the simulated market")] = 1,
+    seed: Annotated[int, typer.Option(help="seed of the simulated market")] = 2,
 ) -> None:
     """Run the paper PM alone, against a broker where a worker runs."""
     from app.demo import run_paper_alone  # noqa: PLC0415

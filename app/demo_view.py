@@ -124,8 +124,8 @@ class DemoView:
                 rows.append(("epochs closed", f"{state.book.version:,}"))
         versions = paper.snapshot_versions
         rows += [
-            ("snapshots decided by", f"{len(versions)} (newest v{versions[-1]})" if versions else "none"),
-            ("levers applied", f"{paper.levers_applied:,} actions"),
+            ("snapshots applied", f"{len(versions)} (newest v{versions[-1]})" if versions else "none"),
+            ("levers moved", f"in {paper.levers_applied:,} actions"),
             ("decisions", ", ".join(f"{n:,} {reason}" for reason, n in sorted(paper.reasons.items())) or "none"),
             ("mean rr", _rr(paper.mean_rr)),
             ("  with a lever", f"{_rr(paper.mean_rr_with)} over {paper.trades_with:,} trades"),

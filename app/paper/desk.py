@@ -30,7 +30,7 @@ __all__ = ["Dealer", "Desk"]
 
 _PLANNED_FRAC: Final = 0.2
 """Whole position as part of the equity, before levers."""
-_REST_BARS: Final = 3
+_REST_BARS: Final = 1
 """Bars without a new entry after a close: a bar must not stop a trade out and open the next."""
 
 

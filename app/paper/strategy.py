@@ -45,7 +45,7 @@ EXIT_KEY: Final = "pm.uptrend.S0.exit"
 PANIC_KEY: Final = "pm.uptrend.S0.panic_exit"
 STOP_ATR: Final = 2.0
 """1R in ATR: wide enough for the noise of a few bars."""
-_FLAG_ATR: Final = 4.2
+_FLAG_ATR: Final = 6.0
 _TRAIL_ATR: Final = 3.0
 _MAX_ADDS: Final = 2
 _ADD_GAP_BARS: Final = 4

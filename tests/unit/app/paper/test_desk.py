@@ -1,5 +1,6 @@
 """A desk rests after a close, keeps its stops, and knows which exit it asks for before the bar that hits it."""
 
+from app.paper.desk import _REST_BARS
 from app.paper.pm import PaperPM
 from app.paper.resample import TIMEFRAMES
 from app.paper.strategy import EXIT_KEY, PANIC_KEY
@@ -22,7 +23,7 @@ def test_a_desk_rests_after_a_close() -> None:
             symbol, timeframe = event.trade_id.rsplit("-", 3)[0], str(event.scope["timeframe"])
             last_at_ms = closed.get((symbol, timeframe))
             if last_at_ms is not None:
-                assert event.event_at_ms > last_at_ms + 3 * TIMEFRAMES[timeframe]
+                assert event.event_at_ms > last_at_ms + _REST_BARS * TIMEFRAMES[timeframe]
                 rested += 1
     assert rested > 20
 
