@@ -55,7 +55,7 @@ def demo(
     fresh: Annotated[bool, typer.Option("--fresh", help="forget the demo's earlier runs first")] = False,
 ) -> None:
     """Run the whole loop on this machine: broker, database, worker, and a paper PM that trades and learns."""
-    from app.demo import DemoOptions, run_demo  # noqa: PLC0415  (importing Faust takes a second)
+    from app.demo import DemoOptions, run_demo
 
     options = DemoOptions(
         seconds=None if duration is None else seconds(duration),
@@ -72,7 +72,7 @@ def demo(
 @app.command()
 def worker(broker: Broker = None) -> None:
     """Run one worker until it is told to stop. It refuses to start on a wrong topic layout."""
-    from app.worker import run_worker  # noqa: PLC0415
+    from app.worker import run_worker
 
     raise typer.Exit(run_worker(load_settings(broker_url=broker)))
 
@@ -88,7 +88,7 @@ def paper(
     seed: Annotated[int, typer.Option(help="seed of the simulated market")] = 2,
 ) -> None:
     """Run the paper PM alone, against a broker where a worker runs."""
-    from app.demo import run_paper_alone  # noqa: PLC0415
+    from app.demo import run_paper_alone
 
     settings = load_settings(broker_url=broker)
     limit = None if duration is None else seconds(duration)
@@ -98,7 +98,7 @@ def paper(
 @app.command()
 def status(broker: Broker = None) -> None:
     """Show what is on the topics: events, outcomes, lessons, the snapshot that stands, dead letters."""
-    from app.status import show_status  # noqa: PLC0415
+    from app.status import show_status
 
     raise typer.Exit(show_status(load_settings(broker_url=broker)))
 
@@ -106,9 +106,9 @@ def status(broker: Broker = None) -> None:
 @app.command()
 def migrate() -> None:
     """Bring the schema of the read model (LEVERLOOP_POSTGRES_DSN) up to date."""
-    import asyncio  # noqa: PLC0415
+    import asyncio
 
-    from tables.postgres.migrations import migrate as apply  # noqa: PLC0415
+    from tables.postgres.migrations import migrate as apply
 
     settings = load_settings()
     if settings.postgres_dsn is None:
@@ -120,7 +120,7 @@ def migrate() -> None:
 @topics.command("create")
 def topics_create(broker: Broker = None) -> None:
     """Create the topics that do not exist yet. Existing ones are left alone; `verify` judges them."""
-    from app.topics import create  # noqa: PLC0415
+    from app.topics import create
 
     raise typer.Exit(create(load_settings(broker_url=broker)))
 
@@ -128,7 +128,7 @@ def topics_create(broker: Broker = None) -> None:
 @topics.command("verify")
 def topics_verify(broker: Broker = None) -> None:
     """Check partitions, cleanup policy, retention and replication; exit code 78 if anything is wrong."""
-    from app.topics import verify  # noqa: PLC0415
+    from app.topics import verify
 
     raise typer.Exit(verify(load_settings(broker_url=broker)))
 
@@ -141,9 +141,9 @@ def replay_jsonl(
     schema: Annotated[Path | None, typer.Option(help="JSON file with your scope schema")] = None,
 ) -> None:
     """Drive the core from files, in event-time order, without a broker."""
-    from rich.console import Console  # noqa: PLC0415
+    from rich.console import Console
 
-    from app.replaying import run_replay  # noqa: PLC0415
+    from app.replaying import run_replay
 
     run_replay(folder, out, load_settings(parameters_file=parameters, scope_schema=schema), Console())
 
