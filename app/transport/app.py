@@ -80,6 +80,10 @@ class LeverApp(faust.App):
         if self._consumer is not None:
             self._consumer.seal()  # next, the agents are cancelled
 
+    async def maybe_start_producer(self) -> Any:
+        """Return the producer, which starts before any agent: Faust asks for every record, with a future and a lock."""
+        return self.producer if self.producer.started else await super().maybe_start_producer()
+
     def _new_transport(self) -> Any:
         return self.transport_class(self.conf.broker_consumer, self)
 
@@ -172,8 +176,8 @@ async def running(app: LeverApp, *, stop_timeout_s: float = _STOP_TIMEOUT_S) -> 
     """
     bind_to_running_loop(app)
     app.finalize()
-    await app.start()
     try:
+        await app.start()
         yield app
     finally:
         stopping = asyncio.ensure_future(app.stop())

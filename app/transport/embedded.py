@@ -64,10 +64,15 @@ class Transport(base.Transport):
             on_failed=lambda error: self.app.fail(f"the embedded log cannot be written: {error}", error),
         )
 
-    def close(self) -> None:
-        """Write what waits, close the log, let go of the lock; nothing, if it was never opened."""
+    def write(self) -> None:
+        """Write what waits; nothing does in a log that was never opened."""
         if self._lock.held:
             self.outbox.write()
+
+    def close(self) -> None:
+        """Write what waits, close the log, let go of the lock."""
+        self.write()
+        if self._lock.held:
             self.log.close()
             self._lock.release()
 

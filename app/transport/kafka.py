@@ -53,6 +53,12 @@ class WakefulThread(aiokafka.AIOKafkaConsumerThread):
             self.awake_at = _now()
             await asyncio.sleep(_TICK_S)
 
+    async def stop(self) -> None:
+        """Stop; a thread that never ran leaves a loop behind."""
+        await super().stop()
+        if not self._thread_started.is_set():
+            self.thread_loop.close()
+
     def require_awake(self) -> None:
         """End the process if it was stopped for so long that the group may have given its partitions away.
 

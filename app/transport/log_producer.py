@@ -58,9 +58,9 @@ class LogProducer(base.Producer):
 
     async def flush(self) -> None:
         """Write what waits."""
-        self.transport.outbox.write()
+        self.transport.write()
 
-    async def create_topic(self, topic: str, partitions: int, replication: int, **_: Any) -> None:  # noqa: ARG002
+    async def create_topic(self, topic: str, *_: Any, **__: Any) -> None:
         """Faust declares internal topics; here they are created beforehand, with all others."""
         self.transport.require_partitions(topic)
 

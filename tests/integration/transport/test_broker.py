@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiokafka.errors import KafkaConnectionError
 
 from app.devbroker import DevBroker
-from app.transport import EXIT_CODE, running
+from app.transport import EXIT_CODE, create_app, running
 from tests.integration.transport.pipeline import Pipeline
 from tests.integration.transport.processes import started_worker
 from tests.integration.transport.world import last_values, until, world_of
@@ -38,6 +39,14 @@ async def test_a_broker_is_killed_under_load(own_kafka_broker: DevBroker, tmp_pa
         assert again.reasons == []
     assert last_values(await pipeline.world.read(pipeline.changelog)) == pipeline.expected()
     assert {s.value for s in await pipeline.world.read(pipeline.out)} == {record.value for record in pipeline.fed}
+
+
+async def test_a_broker_that_does_not_answer_keeps_the_worker_from_starting(tmp_path: Path) -> None:
+    app = create_app("x", "kafka://127.0.0.1:1", data_dir=tmp_path, partitions=1, fail_stop=(reasons := []).append)
+    with pytest.raises(KafkaConnectionError, match=r"Unable to bootstrap"):
+        async with running(app):
+            pass
+    assert reasons == []
 
 
 async def test_a_record_that_is_too_large_ends_the_worker(pipeline: Pipeline) -> None:

@@ -21,11 +21,12 @@ async def test_a_second_worker_is_refused_and_the_first_goes_on(pipeline: Pipeli
     first, second = pipeline.worker(), pipeline.worker()
     async with running(first.app):
         with pytest.raises(BadConfig, match=r"another worker .* works on this embedded log"):
-            await second.app.start()
+            async with running(second.app):
+                pass
         await pipeline.feed(10)
         await first.handles(10)
     assert await pipeline.finished()
-    assert first.reasons == []
+    assert first.reasons == second.reasons == []
 
 
 async def test_a_topic_that_does_not_exist_ends_the_worker(pipeline: Pipeline) -> None:
