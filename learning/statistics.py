@@ -17,6 +17,7 @@ from learning.parameters import DAY_MS, Parameters
 __all__ = ["GroupView", "SubsetStats", "group_view", "subset_stats"]
 
 _COHERENCE_N: Final = 5
+_INT64: Final = 2**63
 
 
 class SubsetStats(msgspec.Struct, frozen=True, kw_only=True):
@@ -148,9 +149,11 @@ def subset_stats(view: GroupView, inside: npt.NDArray[np.bool_], parameters: Par
 
 
 def _variance(rr_q: npt.NDArray[np.int64]) -> float:
-    """Sample variance in R squared, from exact integer sums (Python's own, so that nothing overflows)."""
+    """Sample variance in R squared, from exact integer sums (Python's own where 64 bits could overflow)."""
     n, total = len(rr_q), int(rr_q.sum())
-    squares = int((rr_q.astype(object) ** 2).sum()) if n else 0
+    largest = int(np.abs(rr_q).max())
+    wide = rr_q if n * largest * largest < _INT64 else rr_q.astype(object)
+    squares = int((wide * wide).sum())
     return (n * squares - total * total) / (n * (n - 1)) / RR_SCALE**2
 
 

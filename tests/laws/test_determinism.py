@@ -3,6 +3,10 @@
 Source: spec section 10, design 5. The events of each input are in their order of event time here.
 """
 
+import os
+import subprocess
+import sys
+from pathlib import Path
 from random import Random
 
 import msgspec
@@ -87,3 +91,16 @@ def test_crashes_change_no_snapshot(seed: int, expected: dict[tuple[str, int], s
 def test_a_replay_from_files_is_the_same(expected: dict[tuple[str, int], str]) -> None:
     assert replayed(STREAM).items() <= expected.items()
     assert max(replayed(STREAM)) == max(expected)
+
+
+def test_the_hash_seed_of_a_process_changes_no_epoch(expected: dict[tuple[str, int], str]) -> None:
+    program = "from tests.laws.test_determinism import STREAM, replayed; print(sorted(replayed(STREAM).items()))"
+    told = [
+        subprocess.run(
+            [sys.executable, "-c", program], env={**os.environ, "PYTHONHASHSEED": seed}, cwd=Path(__file__).parents[2],
+            check=True, capture_output=True, text=True, timeout=60,
+        ).stdout
+        for seed in ("1", "2")
+    ]  # fmt: skip
+    assert told == [f"{sorted(replayed(STREAM).items())}\n"] * 2
+    assert expected.items() >= replayed(STREAM).items()

@@ -1,8 +1,10 @@
 """Statistics of subsets: each number of spec section 6 against a plain count over the raw documents."""
 
+from fractions import Fraction
 from typing import Any
 
 import msgspec
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,6 +13,7 @@ from app.replay import Replay
 from learning.baseline import Baselines, GroupBaseline, baseline_sums
 from learning.edge import EdgeWeights, edge_raw
 from learning.parameters import Parameters
+from learning.statistics import _variance
 from learning.tracked import Tracked, tracked
 from leverloop.scope import DEFAULT_SCHEMA, ScopeSchema
 from tests.laws import brute_force
@@ -95,6 +98,13 @@ def test_one_trade_has_no_variance_and_no_edge() -> None:
     single = [row.stats for _, row in all_tracked(stream, MANY_SMALL, UP_TO_TWO) if row.stats.n == 1]
     assert single
     assert {(stats.variance, stats.edge_raw) for stats in single} == {(None, None)}
+
+
+@given(st.lists(st.integers(-(2**40), 2**40), min_size=2, max_size=30))
+def test_the_variance_is_exact_however_large_the_sums(rr_q: list[int]) -> None:
+    mean = Fraction(sum(rr_q), len(rr_q))
+    exact = sum((Fraction(x) - mean) ** 2 for x in rr_q) / (len(rr_q) - 1) / 10**10
+    assert _variance(np.array(rr_q, dtype=np.int64)) == CLOSE(float(exact), rel=1e-14)
 
 
 sums = st.tuples(st.integers(1, 15), st.integers(-(10**6), 10**6))
