@@ -1,5 +1,6 @@
 """Statistics of subsets: each number of spec section 6 against a plain count over the raw documents."""
 
+import math
 from fractions import Fraction
 from typing import Any
 
@@ -146,6 +147,22 @@ def test_the_vectors_of_the_specification(factors: tuple[float, float, float], e
         time_efficiency=efficiency, field_coherence=coherence, recurrence_score=recurrence,
     )  # fmt: skip
     assert found == CLOSE(edge, abs=2e-5)
+
+
+def test_each_regime_weight_stands_where_the_formula_has_it() -> None:
+    weighed = EdgeWeights(time_efficiency=0.5, field_coherence=1.5, recurrence_score=1.25, variance=0.7)
+    found = edge_raw(
+        delta_rr=-0.4,
+        variance=0.6,
+        n=30,
+        time_efficiency=0.6,
+        field_coherence=0.9,
+        recurrence_score=0.2,
+        weights=weighed,
+    )
+    c = 1 / 1.6
+    steadiness = 0.5 + 0.5 * (0.5 * 0.6 + 1.5 * 0.9 + 1.25 * 0.2) / 3
+    assert found == CLOSE(-0.4 * c * math.log(31) * steadiness * c**0.7)
 
 
 unit = st.floats(0.0, 1.0)
