@@ -80,6 +80,9 @@ class LeverApp(faust.App):
         if self._consumer is not None:
             self._consumer.seal()  # next, the agents are cancelled
 
+    def _on_rebalance_when_stopped(self) -> None:
+        """Leave the consumer open: Faust closes it here, from the wrong thread and under the last commit."""
+
     async def maybe_start_producer(self) -> Any:
         """Return the producer, which starts before any agent: Faust asks for every record, with a future and a lock."""
         return self.producer if self.producer.started else await super().maybe_start_producer()

@@ -189,6 +189,8 @@ class BarrierConsumer(DeliveringConsumer):
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         """Finish what is in work, commit it, and only then forget it: Faust has it the other way round."""
         await self._on_partitions_revoked(revoked)
+        if self.app.should_stop:
+            await self.wait_empty()  # the app has left that to its stop, which finds nothing any more
         self._active_partitions.difference_update(revoked)
         self._paused_partitions.difference_update(revoked)
         self._forget(revoked)

@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -71,6 +73,26 @@ async def test_a_worker_without_partitions_takes_over_later(world: World, unique
             await idle.handles(100)
     assert await pipeline.finished()
     assert first.reasons == spare.reasons == []
+
+
+@ON_KAFKA
+async def test_a_stop_in_the_middle_of_a_rebalance_commits_and_leaves(pipeline: Pipeline) -> None:
+    worker = pipeline.worker()
+    async with running(worker.app):
+        await pipeline.feed(RECORDS // 3)
+        await worker.handles(RECORDS // 3)
+        consumer = worker.app.consumer
+        consumer._thread.thread_loop.call_soon_threadsafe(consumer._thread._consumer._coordinator.request_rejoin)
+        await until(_flag(worker.app, "rebalancing"))
+    assert await pipeline.finished()
+    assert worker.reasons == []
+
+
+def _flag(app: Any, name: str) -> Callable[[], Awaitable[bool]]:
+    async def holds() -> bool:
+        return bool(getattr(app, name))
+
+    return holds
 
 
 async def _rebalances_under_load(pipeline: Pipeline, how: str) -> None:
