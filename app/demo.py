@@ -27,7 +27,7 @@ from app.paper.run import run_paper
 from app.paper.tally import PaperSummary
 from app.settings import Settings, load_settings
 from app.topic_admin import create_topics
-from app.topics import deployment_topics, made_in, replication
+from app.topics import deployment_topics, replication
 from app.worker import Worker, run, running_worker, stop_on_signals
 from leverloop.emit import open_emitter
 from leverloop.errors import BadConfig
@@ -91,7 +91,6 @@ async def _demo(options: DemoOptions, settings: Settings, market: Market) -> Non
     console = Console()
     with (settings.data_dir / "worker.log").open("a") as log, DemoView(console, settings, options.candles) as view:
         configure_logging(settings, log)
-        made_in(settings)
         await create_topics(settings.broker_url, deployment_topics(settings), replication=replication(settings))
         told = stop_on_signals(view.stopping)
         async with running_worker(settings) as worker:

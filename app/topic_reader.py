@@ -9,8 +9,7 @@ import msgspec
 from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
 
-from app.topics import embedded_path
-from leverloop.brokers import broker_addresses
+from leverloop.brokers import broker_addresses, embedded_path
 from leverloop.embedded_log import EmbeddedLog
 from leverloop.errors import BadConfig, Unavailable
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 from typing import Final
-from urllib.parse import unquote, urlsplit
 
 from rich.console import Console
 
@@ -14,7 +12,7 @@ from app.topic_admin import Replication, create_topics, require_topics, verify_t
 from leverloop.errors import BadConfig
 from streams.topics import TopicSpec, layout
 
-__all__ = ["create", "deployment_topics", "embedded_path", "require", "verify"]
+__all__ = ["create", "deployment_topics", "require", "verify"]
 
 _EXIT_WRONG: Final = 78
 
@@ -26,7 +24,6 @@ def deployment_topics(settings: Settings) -> tuple[TopicSpec, ...]:
 
 def create(settings: Settings) -> int:
     """Create what is missing; return the exit code."""
-    made_in(settings)
     created = asyncio.run(
         create_topics(settings.broker_url, deployment_topics(settings), replication=replication(settings))
     )
@@ -79,16 +76,3 @@ def enough_retention_ms(settings: Settings) -> int:
     """Return what inputs must keep at least: a trade's whole life, and what may come late (design: Retention)."""
     parameters = settings.parameters()
     return parameters.max_open_ms + parameters.late_grace_ms
-
-
-def embedded_path(broker_url: str) -> Path | None:
-    """File of an embedded log, None for Kafka."""
-    parts = urlsplit(broker_url)
-    return Path(unquote(parts.netloc + parts.path)) if parts.scheme == "embedded" else None
-
-
-def made_in(settings: Settings) -> None:
-    """Make the folder of an embedded log."""
-    path = embedded_path(settings.broker_url)
-    if path is not None:
-        path.absolute().parent.mkdir(parents=True, exist_ok=True)

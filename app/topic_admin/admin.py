@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import Final
 
 from app.topic_admin.checks import Problem, Replication, problems_of
-from app.topic_admin.embedded import EmbeddedTopics, log_path
+from app.topic_admin.embedded import EmbeddedTopics
 from app.topic_admin.kafka import KafkaTopics
 from app.topic_admin.store import TopicStore
-from leverloop.brokers import broker_addresses
+from leverloop.brokers import broker_addresses, embedded_path
 from leverloop.errors import BadConfig
 from streams.topics import TopicSpec
 
@@ -95,6 +95,5 @@ async def require_topics(
 
 
 def _store(broker_url: str) -> TopicStore:
-    if broker_url.startswith("embedded:"):
-        return EmbeddedTopics(log_path(broker_url))
-    return KafkaTopics(broker_addresses(broker_url))
+    path = embedded_path(broker_url)
+    return KafkaTopics(broker_addresses(broker_url)) if path is None else EmbeddedTopics(path)

@@ -5,31 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
 from app.topic_admin.checks import FoundTopic, Replication, topic_config
 from leverloop.embedded_log import EmbeddedLog
-from leverloop.errors import BadConfig
 from streams.topics import TopicSpec
 
-__all__ = ["EmbeddedTopics", "log_path"]
+__all__ = ["EmbeddedTopics"]
 
 _KEPT = ("cleanup.policy", "retention.ms")
-
-
-def log_path(broker_url: str) -> Path:
-    """File of ``embedded:///absolute/log.db`` or ``embedded://relative/log.db``.
-
-    Examples
-    --------
-    >>> log_path("embedded://.leverloop/log.db").as_posix()
-    '.leverloop/log.db'
-    """
-    parts = urlsplit(broker_url)
-    path = unquote(parts.netloc + parts.path)
-    if parts.scheme != "embedded" or not path:
-        raise BadConfig(f"broker URL {broker_url}: expected embedded:///path/log.db")
-    return Path(path)
 
 
 class EmbeddedTopics:

@@ -28,7 +28,7 @@ Kafka and the embedded log behind one surface; above it everything is the same. 
 
 from __future__ import annotations
 
-from app.transport.app import LeverApp, create_app, log_path_of, running
+from app.transport.app import LeverApp, create_app, running
 from app.transport.failstop import EXIT_CODE, FailStop, exit_process
 from app.transport.versions import check_versions
 
@@ -39,6 +39,5 @@ __all__ = [
     "check_versions",
     "create_app",
     "exit_process",
-    "log_path_of",
     "running",
 ]

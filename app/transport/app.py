@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 import faust
 from faust.contrib.asgi import bind_to_running_loop
@@ -20,10 +20,11 @@ from app.transport.failstop import FailStop, exit_process
 from app.transport.recovery import PromptTableManager
 from app.transport.schedule import ByTimestamp
 from app.transport.versions import check_versions
+from leverloop.brokers import embedded_path
 from leverloop.errors import BadConfig
 from leverloop.partitions import partition_of
 
-__all__ = ["LeverApp", "create_app", "log_path_of", "running"]
+__all__ = ["LeverApp", "create_app", "running"]
 
 _LOG: Final = logging.getLogger("leverloop.transport")
 _MAX_RECORD_BYTES: Final = 40 * 1024 * 1024  # a snapshot of 32 MiB (spec section 11), with room for its envelope
@@ -133,10 +134,10 @@ def create_app(
         For other versions of Faust than the one this was written for, or a URL of another kind.
     """
     check_versions()
-    scheme = urlsplit(broker_url).scheme
-    if scheme not in {"kafka", "embedded"}:
-        raise BadConfig(f"broker_url: expected kafka://host:port or embedded://path/log.db, was {broker_url}")
-    brokers = [URL(part) for part in broker_url.split(";")] if scheme == "kafka" else [URL("embedded://log")]
+    path = embedded_path(broker_url)
+    if path is None and urlsplit(broker_url).scheme != "kafka":
+        raise BadConfig(f"broker URL {broker_url}: expected kafka://host:port or embedded://path/log.db")
+    brokers = [URL(part) for part in broker_url.split(";")] if path is None else [URL("embedded://log")]
     app = LeverApp(
         app_id,
         **{
@@ -149,25 +150,10 @@ def create_app(
         },
     )
     app.fail_stop = fail_stop
-    app.transport_class = transport_class or (kafka.Transport if scheme == "kafka" else embedded.Transport)
-    if scheme == "embedded":
-        app.log_path = log_path_of(broker_url)
+    app.transport_class = transport_class or (kafka.Transport if path is None else embedded.Transport)
+    if path is not None:
+        app.log_path = path
     return app
-
-
-def log_path_of(broker_url: str) -> Path:
-    """Path of the embedded log in a URL.
-
-    Examples
-    --------
-    >>> str(log_path_of("embedded://.leverloop/log.db")), str(log_path_of("embedded:///srv/a%20b/log.db"))
-    ('.leverloop/log.db', '/srv/a b/log.db')
-    """
-    parts = urlsplit(broker_url)
-    path = unquote(parts.netloc + parts.path)
-    if parts.scheme != "embedded" or not path:
-        raise BadConfig(f"broker_url: expected embedded://path/log.db, was {broker_url}")
-    return Path(path)
 
 
 @asynccontextmanager

@@ -2,7 +2,7 @@
 
 import pytest
 
-from leverloop.brokers import broker_addresses
+from leverloop.brokers import broker_addresses, embedded_path
 from leverloop.errors import BadConfig
 
 
@@ -29,3 +29,8 @@ def test_anything_else_is_refused_with_what_was_expected(url: str) -> None:
 def test_a_port_that_is_no_number_is_refused() -> None:
     with pytest.raises(BadConfig, match="broker URL kafka://b1:many: Port could not be cast"):
         broker_addresses("kafka://b1:many")
+
+
+def test_an_embedded_log_without_a_file_is_refused() -> None:
+    with pytest.raises(BadConfig, match=r"broker URL embedded://: .* names no file"):
+        embedded_path("embedded://")

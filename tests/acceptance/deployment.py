@@ -13,8 +13,8 @@ from aiokafka import AIOKafkaProducer
 from app.settings import Settings
 from app.topic_admin import create_topics
 from app.topic_reader import ReadRecord, read_topic
-from app.topics import deployment_topics, embedded_path, replication
-from leverloop.brokers import broker_addresses
+from app.topics import deployment_topics, replication
+from leverloop.brokers import broker_addresses, embedded_path
 from leverloop.embedded_log import EmbeddedLog, NewRecord
 from leverloop.partitions import partition_of
 

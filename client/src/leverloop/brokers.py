@@ -1,13 +1,14 @@
-"""Addresses of Kafka brokers, as a URL names them."""
+"""What a broker URL names: addresses of Kafka brokers, or the file of an embedded log."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from leverloop.errors import BadConfig
 
-__all__ = ["broker_addresses"]
+__all__ = ["broker_addresses", "embedded_path"]
 
 _PORT: Final = 9092
 _FORM: Final = "kafka://host:port[;kafka://host:port]"
@@ -40,3 +41,26 @@ def broker_addresses(url: str) -> list[str]:
         host = f"[{parsed.hostname}]" if ":" in parsed.hostname else parsed.hostname
         addresses.append(f"{host}:{port}")
     return addresses
+
+
+def embedded_path(url: str) -> Path | None:
+    """File of ``embedded://relative/log.db`` or ``embedded:///absolute/log.db``; None for a URL of another kind.
+
+    Raises
+    ------
+    BadConfig
+        If it names no file.
+
+    Examples
+    --------
+    >>> str(embedded_path("embedded://.leverloop/log.db")), str(embedded_path("embedded:///srv/a%20b/log.db"))
+    ('.leverloop/log.db', '/srv/a b/log.db')
+    >>> embedded_path("kafka://a")
+    """
+    parts = urlsplit(url)
+    if parts.scheme != "embedded":
+        return None
+    path = unquote(parts.netloc + parts.path)
+    if not path:
+        raise BadConfig(f"broker URL {url}: expected embedded://path/log.db, it names no file")
+    return Path(path)

@@ -32,5 +32,5 @@ def test_a_kafka_url_names_the_kafka_feed() -> None:
 
 @pytest.mark.parametrize("url", ["", "http://x/y", "log.db", "file://", "embedded://"])
 def test_another_url_is_refused(url: str) -> None:
-    with pytest.raises(BadConfig, match="feed URL"):
+    with pytest.raises(BadConfig, match=r"(feed|broker) URL"):
         open_feed(url)

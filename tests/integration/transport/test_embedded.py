@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from app.transport import log_path_of, running
+from app.transport import running
+from leverloop.brokers import embedded_path
 from leverloop.embedded_log import EmbeddedLog
 from leverloop.errors import BadConfig
 from tests.integration.transport.pipeline import Pipeline, only_the_table
@@ -80,7 +81,9 @@ async def test_a_full_disk_ends_the_worker_without_a_commit(pipeline: Pipeline) 
 
 
 async def test_retention_by_age_is_applied_at_the_start(pipeline: Pipeline) -> None:
-    with EmbeddedLog(log_path_of(pipeline.world.url)) as log:
+    path = embedded_path(pipeline.world.url)
+    assert path is not None
+    with EmbeddedLog(path) as log:
         log.create_topic("short", 1, {"cleanup.policy": "delete", "retention.ms": "1000"})
     await pipeline.feed(100)  # with the timestamp 0
     worker = pipeline.worker()

@@ -8,7 +8,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
 from app.topic_admin import Replication, create_topics
-from app.transport import log_path_of
+from leverloop.brokers import embedded_path
 from leverloop.embedded_log import EmbeddedLog, NewRecord
 from streams.topics import TopicSpec
 
@@ -44,7 +44,9 @@ class World(Protocol):
 class EmbeddedWorld:
     def __init__(self, url: str) -> None:
         self.url = url
-        self._path = log_path_of(url)
+        path = embedded_path(url)
+        assert path is not None
+        self._path = path
 
     async def append(self, records: Sequence[Put]) -> None:
         with EmbeddedLog(self._path, create=False) as log:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from types import TracebackType
 from typing import Final, Protocol, Self
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
+from leverloop.brokers import embedded_path
 from leverloop.errors import BadConfig
 from leverloop.events import ActionLogged, TradeClosed
 
@@ -71,13 +71,13 @@ def open_emitter(url: str) -> Emitter:
     Traceback (most recent call last):
     leverloop.errors.BadConfig: emitter URL file:///tmp/x: expected kafka:// or embedded://
     """
-    parts = urlsplit(url)
-    if parts.scheme == "kafka":
+    if urlsplit(url).scheme == "kafka":
         from leverloop.emit.kafka import KafkaEmitter  # noqa: PLC0415 - an optional driver
 
         return KafkaEmitter(url)
-    if parts.scheme == "embedded" and (parts.netloc or parts.path):
+    path = embedded_path(url)
+    if path is not None:
         from leverloop.emit.embedded import EmbeddedEmitter  # noqa: PLC0415 - pay for what is used
 
-        return EmbeddedEmitter(Path(unquote(parts.netloc + parts.path)))
+        return EmbeddedEmitter(path)
     raise BadConfig(f"emitter URL {url}: expected kafka:// or embedded://")

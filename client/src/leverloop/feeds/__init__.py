@@ -9,6 +9,7 @@ from urllib.parse import unquote, urlsplit
 
 import msgspec
 
+from leverloop.brokers import embedded_path
 from leverloop.errors import BadConfig
 
 __all__ = ["Feed", "FeedRecord", "open_feed"]
@@ -67,10 +68,11 @@ def open_feed(url: str) -> Feed:
         from leverloop.feeds.kafka import KafkaFeed  # noqa: PLC0415 - an optional driver
 
         return KafkaFeed(url)
-    if scheme == "embedded":
+    log = embedded_path(url)
+    if log is not None:
         from leverloop.feeds.embedded import EmbeddedFeed  # noqa: PLC0415 - pay for what is used
 
-        return EmbeddedFeed(_path(url))
+        return EmbeddedFeed(log)
     if scheme == "file":
         from leverloop.feeds.file import FileFeed  # noqa: PLC0415 - pay for what is used
 

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[4]
 
 @pytest.mark.parametrize("url", ["redis://x", "", "embedded://", "memory://"])
 def test_other_logs_are_refused(url: str, tmp_path: Path) -> None:
-    with pytest.raises(BadConfig, match=r"broker_url: expected .*embedded://path/log.db"):
+    with pytest.raises(BadConfig, match=r"broker URL .*: expected .*embedded://path/log.db"):
         create_app("x", url, data_dir=tmp_path, partitions=1)
 
 
