@@ -10,26 +10,58 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-import numba
 import numpy as np
 import numpy.typing as npt
 
 from learning.cells import GroupCells
+from learning.cube_kernel import codes_of_tree, enumerate_rows
 from learning.parameters import Parameters
 
-__all__ = ["Cube", "enumerate_subsets"]
+__all__ = ["Cube", "Enumeration", "compile_kernels", "enumerate_subsets", "enumerate_tree"]
+
+
+class Enumeration(msgspec.Struct, frozen=True, kw_only=True):
+    """Set-enumeration tree of a group's tracked subsets, depth first, each before what extends it.
+
+    A subset extends its parent, the nearest one above it with one dimension less, by a higher dimension.
+    Below one parent they come by dimension, then by code. The empty subset, the root, is not among them.
+    Sums go over distinct trades, each with its first row inside the subset.
+
+    level: (n_subsets,) uint8, how many dimensions are pinned. dim: (n_subsets,) uint8, the highest of
+    them, and code: (n_subsets,) uint16, its value. n (distinct trades), n_actions, wins (trades with
+    rr > 0), rr_q and rr_q2 (sums of rr and of its square, in 1e-5 R and its square) and payback_ms:
+    (n_subsets,) int64.
+    """
+
+    level: npt.NDArray[np.uint8]
+    dim: npt.NDArray[np.uint8]
+    code: npt.NDArray[np.uint16]
+    n: npt.NDArray[np.int64]
+    n_actions: npt.NDArray[np.int64]
+    wins: npt.NDArray[np.int64]
+    rr_q: npt.NDArray[np.int64]
+    rr_q2: npt.NDArray[np.int64]
+    payback_ms: npt.NDArray[np.int64]
+
+    def codes(self, n_dims: int) -> npt.NDArray[np.int32]:
+        """Codes of each subset, 0 where a dimension is free: (n_subsets, n_dims) int32."""
+        return codes_of_tree(self.level, self.dim, self.code, n_dims)
 
 
 class Cube(msgspec.Struct, frozen=True, kw_only=True):
     """Tracked subsets of a group, in the order of their values: where two tie, every run takes the same one.
 
-    codes: (n_subsets, n_dimensions) int32, 0 where a dimension is free. n (distinct trades) and
-    n_actions: (n_subsets,) int64.
+    codes: (n_subsets, n_dimensions) int32, 0 where a dimension is free. The sums are those of
+    `Enumeration`: (n_subsets,) int64.
     """
 
     codes: npt.NDArray[np.int32]
     n: npt.NDArray[np.int64]
     n_actions: npt.NDArray[np.int64]
+    wins: npt.NDArray[np.int64]
+    rr_q: npt.NDArray[np.int64]
+    rr_q2: npt.NDArray[np.int64]
+    payback_ms: npt.NDArray[np.int64]
 
     @property
     def dims(self) -> npt.NDArray[np.int64]:
@@ -37,8 +69,68 @@ class Cube(msgspec.Struct, frozen=True, kw_only=True):
         return (self.codes != 0).sum(axis=1)
 
 
+def enumerate_tree(
+    codes: npt.NDArray[Any],
+    trade: npt.NDArray[np.int64],
+    rr_q: npt.NDArray[np.int64],
+    payback_ms: npt.NDArray[np.int64],
+    cardinalities: npt.NDArray[np.int64],
+    n_min: npt.NDArray[np.int64],
+    max_dims: int,
+) -> Enumeration:
+    """All subsets with 1 to max_dims dimensions and n >= n_min[dims], with their sums.
+
+    Parameters
+    ----------
+    codes
+        Scope codes, 0 where missing, which is never pinned: (n_dims, n_rows), any unsigned integer.
+    trade
+        Equal for rows of one trade, which are neighbours, its first action first: (n_rows,) int64.
+    rr_q, payback_ms
+        rr in 1e-5 R; time to payback, or the hold where there was none: (n_rows,) int64.
+    cardinalities
+        Codes per dimension, 0 included, at most 65,536; a code beyond them is an error: (n_dims,) int64.
+    n_min
+        Distinct trades from which a subset of k dimensions is tracked, at k, not falling: (max_dims + 1,) int64.
+    max_dims
+        Most dimensions of a subset.
+
+    Notes
+    -----
+    Cost: O(rows x dimensions x subsets that survive), however many codes a dimension has. Releases the
+    interpreter: groups can run in threads. Source: spec section 6; Beyer and Ramakrishnan 1999.
+
+    Examples
+    --------
+    >>> codes = np.array([[1, 1, 2], [3, 3, 3]], dtype=np.uint16)
+    >>> trade, rr_q, payback_ms = np.array([7, 8, 9]), np.array([100, -50, 10]), np.array([1, 1, 1])
+    >>> tree = enumerate_tree(codes, trade, rr_q, payback_ms, np.array([3, 4]), np.array([0, 2, 2]), 2)
+    >>> [*zip(tree.level.tolist(), tree.dim.tolist(), tree.code.tolist(), tree.n.tolist(), tree.rr_q.tolist())]
+    [(1, 0, 1, 2, 50), (2, 1, 3, 2, 50), (1, 1, 3, 3, 60)]
+    """
+    largest = codes.max(axis=1, initial=0)
+    if (largest >= cardinalities).any():
+        raise ValueError(f"codes below the cardinalities {cardinalities.tolist()}, were {largest.tolist()}")
+    limit = min(max_dims, len(codes))
+    columns = (np.ascontiguousarray(column, dtype=np.int64) for column in (trade, rr_q, payback_ms, cardinalities))
+    least = np.ascontiguousarray(n_min[: limit + 1], dtype=np.int64)
+    where, sums = enumerate_rows(np.ascontiguousarray(codes, dtype=np.uint16), *columns, least, limit)
+    n, n_actions, wins, rr, rr2, payback = (np.ascontiguousarray(column) for column in sums.T)
+    return Enumeration(
+        level=where[:, 0].astype(np.uint8),
+        dim=where[:, 1].astype(np.uint8),
+        code=where[:, 2].copy(),
+        n=n,
+        n_actions=n_actions,
+        wins=wins,
+        rr_q=rr,
+        rr_q2=rr2,
+        payback_ms=payback,
+    )
+
+
 def enumerate_subsets(cells: GroupCells, rows: npt.NDArray[np.int64], parameters: Parameters, max_dims: int) -> Cube:
-    """All subsets with 1 to max_dims dimensions and n >= n_min(dims).
+    """All subsets of a group with 1 to max_dims dimensions and n >= n_min(dims), in the order of their values.
 
     Parameters
     ----------
@@ -53,104 +145,38 @@ def enumerate_subsets(cells: GroupCells, rows: npt.NDArray[np.int64], parameters
 
     Notes
     -----
-    Cost: O(rows x subsets that survive). Source: spec section 6; Beyer and Ramakrishnan 1999.
+    Source: spec section 6. Cost: that of `enumerate_tree`, and a sort of the subsets.
     """
     limit = min(max_dims, len(cells.dimensions))
-    n_min = np.array([0, *(parameters.n_min(k) for k in range(1, limit + 1))], dtype=np.int64)
-    codes, n, n_actions = _enumerate(
-        np.ascontiguousarray(cells.codes(rows).T.astype(np.int32)),
+    codes, payback_ms = cells.codes(rows), cells.column("payback_ms", rows)
+    tree = enumerate_tree(
+        codes.T,
         cells.column("trade", rows),
-        np.maximum(cells.cardinalities(), int(cells.codes(rows).max(initial=0)) + 1),
-        n_min,
+        cells.column("rr_q", rows),
+        np.where(payback_ms >= 0, payback_ms, cells.column("hold_ms", rows)),
+        np.maximum(cells.cardinalities(), int(codes.max(initial=0)) + 1),
+        np.array([0, *(parameters.n_min(k) for k in range(1, limit + 1))], dtype=np.int64),
         limit,
     )
-    order = cells.ordered(codes)
-    return Cube(codes=codes[order], n=n[order], n_actions=n_actions[order])
+    found = tree.codes(len(cells.dimensions))
+    order = cells.ordered(found)
+    return Cube(
+        codes=found[order],
+        n=tree.n[order],
+        n_actions=tree.n_actions[order],
+        wins=tree.wins[order],
+        rr_q=tree.rr_q[order],
+        rr_q2=tree.rr_q2[order],
+        payback_ms=tree.payback_ms[order],
+    )
 
 
-@numba.njit(cache=True, nogil=True)
-def _enumerate(codes: Any, trade: Any, cards: Any, n_min: Any, max_dims: int) -> Any:
-    """Depth-first partition with an explicit stack: level k works on a subset of k dimensions.
+def compile_kernels() -> None:
+    """Compile what the enumeration runs, or load it from the cache beside this file: seconds the first time.
 
-    Level k's segment [lo, hi) of its parent's order is counting-sorted by dimension dim[k] into
-    order[k]; a child's segment is a slice of that, untouched while the child is worked on. The sort is
-    stable, which keeps the rows of a trade together, so that counting changes counts distinct trades.
+    Examples
+    --------
+    >>> compile_kernels()
     """
-    n_dims, n_rows = codes.shape
-    fresh = cards.max() + 1  # a value beyond all: the level has not chosen a dimension yet
-    order = np.empty((max_dims + 1, n_rows), dtype=np.int64)
-    order[max_dims] = np.arange(n_rows)  # the root's parent
-    starts = np.zeros((max_dims, fresh + 1), dtype=np.int64)
-    lo = np.zeros(max_dims, dtype=np.int64)
-    hi = np.full(max_dims, n_rows, dtype=np.int64)
-    dim = np.full(max_dims, -1, dtype=np.int64)
-    value = np.full(max_dims, fresh, dtype=np.int64)
-    pinned = np.zeros(n_dims, dtype=np.int32)
-    out_codes = np.zeros((1024, n_dims), dtype=np.int32)
-    out_n = np.zeros((1024, 2), dtype=np.int64)
-    found = 0
-    level = 0
-    while level >= 0:
-        if value[level] != fresh:
-            pinned[dim[level]] = 0
-        if value[level] + 1 >= cards[max(dim[level], 0)] or value[level] == fresh:
-            dim[level] += 1
-            if dim[level] >= n_dims:
-                level -= 1
-                continue
-            value[level] = 0
-            _sort(
-                codes[dim[level]],
-                order[level - 1],
-                lo[level],
-                hi[level],
-                cards[dim[level]],
-                starts[level],
-                order[level],
-            )
-            continue
-        value[level] += 1
-        a = starts[level, value[level]]
-        b = starts[level, value[level] + 1]
-        if b - a < n_min[level + 1]:
-            continue
-        trades = _distinct(trade, order[level], a, b)
-        if trades < n_min[level + 1]:
-            continue
-        pinned[dim[level]] = value[level]
-        if found == len(out_n):
-            out_codes = np.concatenate((out_codes, np.zeros_like(out_codes)))
-            out_n = np.concatenate((out_n, np.zeros_like(out_n)))
-        out_codes[found] = pinned
-        out_n[found, 0], out_n[found, 1] = trades, b - a
-        found += 1
-        if level + 1 < max_dims:
-            level += 1
-            lo[level], hi[level], dim[level], value[level] = a, b, dim[level - 1], fresh
-    return out_codes[:found].copy(), out_n[:found, 0].copy(), out_n[:found, 1].copy()
-
-
-@numba.njit(cache=True, nogil=True)
-def _sort(codes: Any, source: Any, lo: int, hi: int, cardinality: int, starts: Any, target: Any) -> None:
-    """Stable counting sort of source[lo:hi] by code into target[lo:hi]; starts[v] is where value v begins."""
-    starts[: cardinality + 1] = 0
-    for i in range(lo, hi):
-        starts[codes[source[i]] + 1] += 1
-    starts[0] = lo
-    for v in range(cardinality):
-        starts[v + 1] += starts[v]
-    place = starts[:cardinality].copy()
-    for i in range(lo, hi):
-        code = codes[source[i]]
-        target[place[code]] = source[i]
-        place[code] += 1
-
-
-@numba.njit(cache=True, nogil=True)
-def _distinct(trade: Any, rows: Any, a: int, b: int) -> int:
-    """Distinct trades of rows[a:b], of which equal ones are neighbours."""
-    distinct = 0
-    for i in range(a, b):
-        if i == a or trade[rows[i]] != trade[rows[i - 1]]:
-            distinct += 1
-    return distinct
+    one = np.ones(1, dtype=np.int64)
+    enumerate_tree(np.ones((1, 1), dtype=np.uint16), one, one, one, np.array([2]), np.array([0, 1]), 1).codes(1)

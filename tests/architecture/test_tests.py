@@ -14,6 +14,7 @@ ELSEWHERE: dict[str, str] = {
     "learning/book.py": "tests/laws/test_book.py",
     "learning/clusters.py": "tests/laws/test_evidence.py",
     "learning/cube.py": "tests/laws/test_cube.py",
+    "learning/cube_kernel.py": "tests/laws/test_cube.py",
     "learning/edge.py": "tests/laws/test_statistics.py",
     "learning/epochs.py": "tests/laws/test_progress.py",
     "learning/evidence.py": "tests/laws/test_evidence.py",
