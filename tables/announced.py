@@ -9,6 +9,7 @@ import msgspec
 from leverloop.snapshot import Snapshot
 from tables.catalogue import ANNOUNCED
 from tables.encoding import Encoding
+from tables.state import PartitionState
 
 __all__ = ["AnnouncedState", "stored_announced"]
 
@@ -27,7 +28,7 @@ def stored_announced(snapshot: Snapshot) -> bytes:
     return _ENCODING.encode(_Announced(snapshot.version, snapshot.content_hash, snapshot.epoch_at_ms))
 
 
-class AnnouncedState:
+class AnnouncedState(PartitionState):
     """Newest announced version per module."""
 
     def __init__(self) -> None:

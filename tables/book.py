@@ -8,6 +8,7 @@ from learning.book import Book
 from learning.findings import Findings
 from tables.catalogue import BOOK
 from tables.encoding import Encoding
+from tables.state import PartitionState
 
 __all__ = ["BOOK_KEY", "BookState", "pending_key", "stored_book"]
 
@@ -29,7 +30,7 @@ def stored_book(value: Book | Findings) -> bytes:
     return _ENCODING.encode(value)
 
 
-class BookState:
+class BookState(PartitionState):
     """The book and what is pending for its next epoch."""
 
     def __init__(self) -> None:

@@ -16,6 +16,7 @@ from learning.partition import OutcomesPartition
 from learning.progress import Passed, Progress
 from tables.catalogue import EPOCHS, OUTCOMES
 from tables.encoding import Encoding
+from tables.state import PartitionState
 
 __all__ = ["DECIDED_KEY", "EpochsState", "OutcomesState", "StoredOutcome", "stored_outcome", "stored_progress"]
 
@@ -46,7 +47,7 @@ def stored_progress(value: Passed | Decided) -> bytes:
     return _PROGRESS.encode(value)
 
 
-class OutcomesState:
+class OutcomesState(PartitionState):
     """The outcome table's half of a partition."""
 
     def __init__(self, view: OutcomesPartition) -> None:
@@ -64,7 +65,7 @@ class OutcomesState:
             self.view.put(record.outcome, record.counts_from_ms)
 
 
-class EpochsState:
+class EpochsState(PartitionState):
     """The epochs table's half of a partition."""
 
     def __init__(self) -> None:

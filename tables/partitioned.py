@@ -6,8 +6,8 @@ the memory store forgets which partition a key belongs to. Here a lost partition
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Generic, Protocol, TypeVar
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, Generic, TypeVar
 
 import faust
 from faust.stores import base
@@ -15,19 +15,9 @@ from faust.streams import current_event
 from faust.types import TP
 
 from tables.catalogue import TableSpec
+from tables.state import ChangelogRecord, PartitionState
 
-__all__ = ["PartitionState", "PartitionedTable"]
-
-
-class PartitionState(Protocol):
-    """State of one partition of a table, as its changelog tells it: the last record of a key wins."""
-
-    def apply(self, key: bytes, value: bytes | None) -> None:
-        """Take one record; None removes the key. Called for own writes and for recovery alike."""
-
-    def __len__(self) -> int:
-        """Keys held."""
-
+__all__ = ["PartitionedTable"]
 
 State = TypeVar("State", bound=PartitionState)
 
@@ -67,6 +57,26 @@ class PartitionedTable(faust.Table, Generic[State]):
         """State of every partition this worker owns."""
         return dict(self.data.states)
 
+    def load(self, tp: TP, records: Sequence[ChangelogRecord], next_offset: int) -> None:
+        """Take many records of a changelog partition, in their order.
+
+        Recovery calls it, before any agent runs.
+
+        Parameters
+        ----------
+        tp
+            Partition of the changelog; one that was lost meanwhile is left alone.
+        records
+            What stands there from the persisted offset on.
+        next_offset
+            Everything before this offset is in `records`, or was loaded before.
+        """
+        self.data.load(tp, records, next_offset)
+
+    def recovered(self, tp: TP) -> None:
+        """Note that a changelog partition has been read to its end."""
+        self.data.recovered(tp)
+
     def _new_store(self) -> PartitionedStore[State]:
         return PartitionedStore("partitioned://memory", self.app, self, new_state=self._new_state, loop=self.loop)
 
@@ -79,6 +89,8 @@ class PartitionedStore(base.Store, Generic[State]):
         self.states: dict[int, State] = {}
         self._new_state = new_state
         self._offsets: dict[TP, int] = {}
+        self._held: set[int] | None = None  # None: no rebalance yet
+        self._unsettled: set[int] = set()  # loaded, and not told that this was all
 
     def state(self, partition: int) -> State:
         """State of a partition, new if nothing was heard of it."""
@@ -105,12 +117,27 @@ class PartitionedStore(base.Store, Generic[State]):
     def __contains__(self, key: object) -> bool:
         raise NotImplementedError("read state(partition), not the table")
 
+    def load(self, tp: TP, records: Sequence[ChangelogRecord], next_offset: int) -> None:
+        """See the table's."""
+        if self._holds(tp):
+            if records:
+                self._unsettled.add(tp.partition)
+                self.state(tp.partition).load(records)
+            self._offsets[tp] = next_offset - 1
+
+    def recovered(self, tp: TP) -> None:
+        """See the table's."""
+        if tp.partition in self._unsettled:
+            self._unsettled.remove(tp.partition)
+            self.states[tp.partition].recovered()
+
     def apply_changelog_batch(self, batch: Iterable[Any], to_key: Any, to_value: Any) -> None:  # noqa: ARG002
-        """Apply recovered records, in their order."""
+        """Apply what has come to the changelog since it was loaded, in its order."""
         for event in batch:
             message = event.message
-            self.state(message.partition).apply(message.key, message.value)
-            self._offsets[message.tp] = message.offset
+            if self._holds(message.tp):
+                self.state(message.partition).apply(message.key, message.value)
+                self._offsets[message.tp] = message.offset
 
     def persisted_offset(self, tp: TP) -> int | None:
         """Offset up to which the state in memory holds the changelog; None for a partition not held."""
@@ -118,7 +145,12 @@ class PartitionedStore(base.Store, Generic[State]):
 
     def set_persisted_offset(self, tp: TP, offset: int) -> None:
         """Remember that a write of ours has become a record."""
-        self._offsets[tp] = max(offset, self._offsets.get(tp, -1))
+        if self._holds(tp):
+            self._offsets[tp] = max(offset, self._offsets.get(tp, -1))
+
+    def _holds(self, tp: TP) -> bool:
+        # What comes late for a lost partition must not begin it anew: the rest would be taken for known.
+        return self._held is None or tp.partition in self._held
 
     async def on_rebalance(
         self,
@@ -132,6 +164,8 @@ class PartitionedStore(base.Store, Generic[State]):
         kept = {tp.partition for tp in assigned if tp.topic == topic}
         for partition in [p for p in self.states if p not in kept]:
             del self.states[partition]
+        self._held = kept
+        self._unsettled &= kept
         self._offsets = {tp: offset for tp, offset in self._offsets.items() if tp.partition in kept}
 
     def reset_state(self) -> None:
@@ -142,6 +176,7 @@ class PartitionedStore(base.Store, Generic[State]):
         """Forget everything in memory."""
         self.states.clear()
         self._offsets.clear()
+        self._unsettled.clear()
 
     async def backup_partition(self, *_: Any, **__: Any) -> None:
         """Nothing to back up: the changelog is the truth."""

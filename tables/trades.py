@@ -18,6 +18,7 @@ from learning.parameters import Parameters
 from leverloop.events import ActionLogged, TradeClosed
 from tables.catalogue import TRADES
 from tables.encoding import Encoding
+from tables.state import PartitionState
 
 __all__ = ["StoredAction", "StoredClose", "TradesPartition", "action_key", "close_key", "keys_of", "stored"]
 
@@ -67,7 +68,7 @@ def stored(value: StoredAction | StoredClose) -> bytes:
     return _ENCODING.encode(value)
 
 
-class TradesPartition:
+class TradesPartition(PartitionState):
     """Trades of one partition, with the offsets of their records."""
 
     def __init__(self) -> None:

@@ -10,16 +10,21 @@ from faust.types import TP
 
 from tables.catalogue import TRADES
 from tables.partitioned import PartitionedTable
+from tables.state import PartitionState
 
 CHANGELOG = "lever-trades-changelog"
 
 
-class Words:
+class Words(PartitionState):
     """State of a partition: its records, as they came."""
 
     def __init__(self, partition: int) -> None:
         self.partition = partition
         self.records: dict[bytes, bytes] = {}
+        self.ends = 0
+
+    def recovered(self) -> None:
+        self.ends += 1
 
     def apply(self, key: bytes, value: bytes | None) -> None:
         if value is None:
@@ -118,3 +123,41 @@ def test_it_is_read_by_partition_only(table: PartitionedTable[Words]) -> None:
     for read in (lambda: store[b"a"], lambda: b"a" in store, lambda: list(store)):
         with pytest.raises(NotImplementedError, match="read state"):
             read()
+
+
+def test_what_is_loaded_is_in_the_state_and_its_offset_is_known(table: PartitionedTable[Words]) -> None:
+    tp = TP(CHANGELOG, 1)
+    table.load(tp, [(b"a", b"1"), (b"b", b"2"), (b"a", None)], 9)
+    assert table.state(1).records == {b"b": b"2"}
+    assert table.data.persisted_offset(tp) == 8, "what is missing between the offsets was compacted away"
+    table.load(tp, [], 12)
+    assert table.data.persisted_offset(tp) == 11
+
+
+def test_a_state_is_told_once_that_its_changelog_has_ended(table: PartitionedTable[Words]) -> None:
+    tp = TP(CHANGELOG, 1)
+    table.recovered(tp)
+    assert table.states() == {}, "of an empty changelog there is nothing to tell"
+    table.load(tp, [(b"a", b"1")], 1)
+    table.load(tp, [(b"b", b"2")], 2)
+    table.recovered(tp)
+    table.recovered(tp)
+    assert table.state(1).ends == 1
+    table.load(tp, [(b"a", b"3")], 3)
+    table.recovered(tp)
+    assert table.state(1).ends == 2
+
+
+async def test_what_comes_late_for_a_lost_partition_does_not_begin_it_anew(table: PartitionedTable[Words]) -> None:
+    store, tp = table.data, TP(CHANGELOG, 1)
+    table.load(tp, [(b"a", b"1")], 6)
+    await store.on_rebalance({TP(CHANGELOG, 2)}, {tp}, set())
+    table.load(tp, [(b"b", b"2")], 7)
+    table.recovered(tp)
+    store.apply_changelog_batch([recovered(1, 7, b"c", b"3")], None, None)
+    store.set_persisted_offset(tp, 8)
+    assert table.states() == {}
+    assert store.persisted_offset(tp) is None
+    await store.on_rebalance({tp}, set(), {tp})
+    table.load(tp, [(b"d", b"4")], 1)
+    assert table.state(1).records == {b"d": b"4"}
