@@ -103,7 +103,7 @@ def outcomes(trade: Trade, parameters: Parameters) -> tuple[Outcome | OutcomeVoi
     others = [Companion(group=group_of(a.pattern_key, a.category), scope=a.scope) for a in counted]
     # A revision may have moved the close: what it leaves too late is taken back.
     result: list[Outcome | OutcomeVoided] = [_voided(action) for action in ordered[len(counted) :]]
-    categories: set[str] = set()
+    categories: set[tuple[str, str]] = set()
     for i, action in enumerate(counted):
         result.append(
             _outcome(
@@ -111,11 +111,11 @@ def outcomes(trade: Trade, parameters: Parameters) -> tuple[Outcome | OutcomeVoi
                 close,
                 parameters,
                 first_of_trade=i == 0,
-                first_of_category=action.category not in categories,
+                first_of_category=(action.module, action.category) not in categories,
                 companions=_companions(others, i, parameters.max_companions),
             )
         )
-        categories.add(action.category)
+        categories.add((action.module, action.category))
     return tuple(result)
 
 

@@ -43,7 +43,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="
     first_of_trade: bool
     """The trade's first action: counts the trade once over all groups."""
     first_of_category: bool
-    """The trade's first action of this category: counts the trade once in the category's baseline."""
+    """The trade's first action of this module and category: counts the trade once in the category's baseline."""
     controls: Controls
     counterfactual: Counterfactual | None = None
     decision: Decision | None = None

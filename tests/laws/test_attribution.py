@@ -13,6 +13,7 @@ from learning.outcome import Outcome, OutcomeVoided
 from learning.parameters import Parameters
 from leverloop.errors import BadInput
 from leverloop.events import ActionLogged, TradeClosed
+from leverloop.patterns import Module
 from tests.laws.examples import DAY_MS, START_MS, TYPE_OF, a_close, an_action
 
 PARAMETERS = Parameters(max_companions=3)
@@ -153,6 +154,16 @@ def test_a_trade_counts_once_by_its_first_action_and_once_in_each_category(
         for category in {action.action_category for action in actions}:
             of = [action.action_id for action in ordered if action.action_category == category]
             assert [name for name in of if sink.standing[name].first_of_category] == of[:1]
+
+
+@pytest.mark.parametrize("modules", [("pm", "dm"), ("dm", "pm")])
+def test_a_trade_counts_once_in_the_category_of_each_module(modules: tuple[Module, Module]) -> None:
+    actions = [
+        an_action(f"a{i}", module=module, pattern_key=f"{module}.uptrend.S1.buy_flag", event_at_ms=START_MS + i)
+        for i, module in enumerate((*modules, *modules))
+    ]
+    sink = taken([*actions, a_close()])
+    assert [sink.standing[action.action_id].first_of_category for action in actions] == [True, True, False, False]
 
 
 @given(trades)
