@@ -1,7 +1,8 @@
 """Whole streams for tests, as the JSON documents that PM and DM send: a small world of our own, and the bench's.
 
 The small world is made to be awkward: dimensions that are missing, several actions of one group in a
-trade, allocations of the DM for the PM's trades, rr without a bound, a gain without a drawdown.
+trade, allocations of the DM for the PM's trades, rr without a bound, a gain without a drawdown, choices
+missed that are known of some trades only.
 """
 
 import importlib.util
@@ -54,7 +55,7 @@ def small_stream(
     tag
         Put in front of every id.
     """
-    rng = np.random.default_rng(seed)
+    rng, of_missed = np.random.default_rng(seed), np.random.default_rng([seed, 1])
     regime = [rng.integers(len(PHASES)) for _ in range(days + 8)]
     actions: list[Document] = []
     closed: list[Document] = []
@@ -67,7 +68,7 @@ def small_stream(
         hit = any(a["pattern_key"] == KINDS[0][0] and a["scope"].get("bucket") == "micro" for a in mine)
         rr = 0.2 + float(rng.standard_t(3)) + edge_rr * hit
         actions.extend(mine)
-        closed.append(_close(rng, trade_id, opened_at_ms, opened_at_ms + hold_ms, rr))
+        closed.append(_close(rng, trade_id, opened_at_ms, opened_at_ms + hold_ms, rr) | _missed(of_missed))
     actions.sort(key=lambda action: (action["event_at_ms"], action["action_id"]))
     closed.sort(key=lambda trade: (trade["event_at_ms"], trade["trade_id"]))
     return actions, closed
@@ -117,6 +118,12 @@ def _close(rng: np.random.Generator, trade_id: str, opened_at_ms: int, closed_at
         "max_drawdown_frac": 0.0 if capped else 0.02, "max_gain_frac": 0.1,
         "payback_ms": int(rng.integers(1, closed_at_ms - opened_at_ms)) if rng.random() < 0.5 else None,
     }  # fmt: skip
+
+
+def _missed(rng: np.random.Generator) -> Document:
+    entry, leave = rng.exponential(0.8, size=2).tolist()
+    known = {"missed_entry_rr": entry, "missed_exit_rr": leave if rng.random() < 0.5 else None}
+    return {"counterfactual": known if rng.random() < 0.7 else None}
 
 
 def planted_stream(seed: int, *, trades: int, days: int) -> Stream:
