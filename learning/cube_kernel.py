@@ -2,13 +2,18 @@
 
 Rows are numbers into the columns. Every node of the tree has a segment of them; below a node, one
 dimension at a time, the rows of the values that are frequent enough are partitioned into segments of
-their own, past the node's, so that a segment stays untouched while what extends it is worked on. Both
-sorts and cuts are stable: the rows of a trade stay neighbours, its first action first.
+their own, past the node's, so that a segment stays untouched while what extends it is worked on. The
+partition is stable: the rows of a trade stay neighbours, its first action first.
+
+Arrays are passed one by one, and the walk neither slices nor replaces any: a view, an array out of a
+tuple or a variable that may hold another array costs Numba atomic operations at each use, which took
+most of the time of small segments. Hence a walk that stops where there is no room and can be resumed,
+and helpers that are inlined.
 """
 
 from __future__ import annotations
 
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import numba
 import numpy as np
@@ -20,94 +25,108 @@ _SPARSE: Final = 4
 _NEVER: Final = 1 << 62
 """An n_min that nothing reaches: below the deepest level."""
 
-
-class _Stack(NamedTuple):
-    """State of the walk: arrays over levels (pinned dimensions of the node there), and work space."""
-
-    lo: Any  # segment of the node: rows[lo:hi]
-    hi: Any
-    repeats: Any  # whether a trade has more than one row in it
-    free: Any  # where in `rows` the segments below it may begin: past those of the nodes above
-    used: Any  # and where those of the dimension that is being worked on end
-    live: Any  # (levels, n_dims) dimensions that may still be pinned below
-    n_live: Any
-    deep: Any  # (levels, n_dims) whether a value of that live dimension is frequent enough one level below
-    first: Any  # (levels, n_dims + 1) where in `children` those of each live dimension begin
-    at: Any  # which live dimension is being worked on
-    child: Any  # which of its children comes next
-    counts: Any  # (most codes,) int32, all 0 between uses
-    place: Any  # (most codes,) int64, all `nowhere` between uses
-    rows: Any  # (n_rows x (levels + 1) + 1,) segments; the last place takes what is thrown away
+# Columns of `walk`, the state of the node on each level: its level is the number of dimensions it pins.
+_LO: Final = 0  # its rows: rows[lo:hi]
+_HI: Final = 1
+_REPEATS: Final = 2  # 1 if a trade has more than one row among them
+_FREE: Final = 3  # where in `rows` the segments below it may begin: past those of the nodes above
+_USED: Final = 4  # where those of the dimension that is being worked on end
+_N_LIVE: Final = 5  # live dimensions: those that may still be pinned below it
+_AT: Final = 6  # which of them is being worked on: -1 before the first, or
+_NEW: Final = -2  # not expanded yet
+_CHILD: Final = 7  # which child is the next one: a row of `children`
+_FIELDS: Final = 8
 
 
 @numba.njit(cache=True, nogil=True)
 def enumerate_rows(codes: Any, trade: Any, rr_q: Any, payback_ms: Any, cards: Any, n_min: Any, max_dims: int) -> Any:
-    """Level, dimension and code of each tracked subset, (n, 3) uint16, and its six sums, (n, 6) int64."""
+    """Level, dimension and code of each tracked subset, (n, 3) uint16, and its six sums, (n, 6) int64.
+
+    Work space: `children`, the frequent values of all nodes on the stack, (capacity, 3) code, first
+    row, rows; `live`, `deep` and `first`, per level and live dimension, the dimension, whether anything
+    may pin it two levels below, and where its children begin.
+    """
     n_dims, n_rows = codes.shape
     least = np.full(max_dims + 3, _NEVER, dtype=np.int64)
     least[: max_dims + 1] = n_min
     person, measures = _dense(trade), _measures(rr_q, payback_ms)
-    stack = _empty_stack(n_dims, n_rows, max_dims, cards.max() if n_dims else 1)
-    stack.repeats[0] = n_rows > 0 and person[-1] + 1 < n_rows
-    children = np.empty((256, 3), dtype=np.int64)
-    where = np.empty((256, 3), dtype=np.uint16)
-    sums = np.empty((256, 6), dtype=np.int64)
-    found = 0
-    children = _expand(stack, 0, codes, cards, least, children)
-    level = 0
-    while level >= 0:
-        at = stack.at[level]
-        if stack.child[level] == stack.first[level, at + 1]:
-            if at + 1 >= stack.n_live[level]:
-                level -= 1
-                continue
-            stack.at[level] = at = at + 1
-            stack.child[level] = stack.first[level, at]
-            _partition(codes[stack.live[level, at]], stack, level, at, children)
-            continue
-        code, lo, n_actions = children[stack.child[level]]
-        stack.child[level] += 1
+    most_codes = cards.max() if n_dims else 1
+    rows = _segments(n_rows, max_dims + 1)
+    counts = np.zeros(most_codes, dtype=np.int32)
+    place = np.full(most_codes, len(rows) - 1, dtype=np.int64)
+    walk = np.zeros((max_dims + 1, _FIELDS), dtype=np.int64)
+    walk[0, _HI] = walk[0, _FREE] = n_rows
+    walk[0, _REPEATS] = n_rows > 0 and person[-1] + 1 < n_rows
+    walk[0, _N_LIVE], walk[0, _AT] = n_dims, _NEW
+    live = np.zeros((max_dims + 1, n_dims), dtype=np.int64)
+    live[0] = np.arange(n_dims)
+    deep = np.zeros((max_dims + 1, n_dims), dtype=np.bool_)
+    first = np.zeros((max_dims + 1, n_dims + 1), dtype=np.int64)
+    children = np.empty((1024, 3), dtype=np.int64)
+    where = np.empty((1024, 3), dtype=np.uint16)
+    sums = np.empty((1024, 6), dtype=np.int64)
+    level = found = 0
+    while level >= 0:  # entered again each time there was no room for what comes next
         if found == len(sums):
             where, sums = np.concatenate((where, where)), np.concatenate((sums, sums))
-        repeats = _sum(measures, person, stack.rows, lo, lo + n_actions, stack.repeats[level], sums[found])
-        n = sums[found, 0]
-        if n < least[level + 1]:
-            continue
-        where[found, 0], where[found, 1], where[found, 2] = level + 1, stack.live[level, at], code
-        found += 1
-        if n >= least[level + 2] and _descend(stack, level, at, lo, lo + n_actions, repeats):
-            level += 1
-            children = _expand(stack, level, codes, cards, least, children)
+        while walk[level, _AT] == _NEW and _room(level, walk, first, least) > len(children):
+            children = np.concatenate((children, children))
+        level, found = _walk(
+            codes, cards, person, measures, least, rows, counts, place,
+            walk, live, deep, first, children, where, sums, level, found,
+        )  # fmt: skip
     return where[:found].copy(), sums[:found].copy()
 
 
 @numba.njit(cache=True, nogil=True)
-def _empty_stack(n_dims: int, n_rows: int, max_dims: int, most_codes: int) -> Any:
-    """Stack with the root on it, which has all rows."""
-    levels = max_dims + 1
+def _walk(
+    codes: Any, cards: Any, person: Any, measures: Any, least: Any, rows: Any, counts: Any, place: Any,
+    walk: Any, live: Any, deep: Any, first: Any, children: Any, where: Any, sums: Any, level: int, found: int,
+) -> Any:  # fmt: skip
+    """Walk on until all is found, level -1, or something is full; the level and the number of subsets found."""
+    while level >= 0:
+        at = walk[level, _AT]
+        if at == _NEW:
+            if _room(level, walk, first, least) > len(children):
+                break
+            _expand(codes, rows, cards, least, level, walk, live, deep, first, counts, children)
+            continue
+        child = walk[level, _CHILD]
+        if child == first[level, at + 1]:
+            if at + 1 >= walk[level, _N_LIVE]:
+                level -= 1
+                continue
+            walk[level, _AT] = at + 1
+            _partition(codes, live[level, at + 1], rows, level, walk, place, children, first)
+            continue
+        if found == len(sums):
+            break
+        walk[level, _CHILD] += 1
+        lo, n_actions = children[child, 1], children[child, 2]
+        n = _sum(measures, person, rows, lo, lo + n_actions, walk[level, _REPEATS], sums, found)
+        if n < least[level + 1]:
+            continue
+        where[found, 0], where[found, 1], where[found, 2] = level + 1, live[level, at], children[child, 0]
+        found += 1
+        if n >= least[level + 2] and _descend(level, lo, lo + n_actions, n < n_actions, walk, live, deep, first):
+            level += 1
+    return level, found
+
+
+@numba.njit(cache=True, nogil=True, inline="always")
+def _room(level: int, walk: Any, first: Any, least: Any) -> int:
+    """Children there may be once the node of a level is expanded."""
+    most = (walk[level, _HI] - walk[level, _LO]) // max(least[level + 1], 1)
+    return first[level, 0] + walk[level, _N_LIVE] * most
+
+
+@numba.njit(cache=True, nogil=True)
+def _segments(n_rows: int, levels: int) -> Any:
+    """Room for the segments of all levels, the root's filled in; the last place takes what is thrown away."""
     rows = np.empty(n_rows * (levels + 1) + 1, dtype=np.uint32)
     for i in range(n_rows):
         rows[i] = i
-    stack = _Stack(
-        lo=np.zeros(levels, dtype=np.int64),
-        hi=np.full(levels, n_rows, dtype=np.int64),
-        repeats=np.zeros(levels, dtype=np.bool_),
-        free=np.full(levels, n_rows, dtype=np.int64),
-        used=np.zeros(levels, dtype=np.int64),
-        live=np.zeros((levels, n_dims), dtype=np.int64),
-        n_live=np.zeros(levels, dtype=np.int64),
-        deep=np.zeros((levels, n_dims), dtype=np.bool_),
-        first=np.zeros((levels, n_dims + 1), dtype=np.int64),
-        at=np.zeros(levels, dtype=np.int64),
-        child=np.zeros(levels, dtype=np.int64),
-        counts=np.zeros(most_codes, dtype=np.int32),
-        place=np.full(most_codes, len(rows) - 1, dtype=np.int64),
-        rows=rows,
-    )
-    stack.n_live[0] = n_dims
-    for d in range(n_dims):
-        stack.live[0, d] = d
-    return stack
+    return rows
 
 
 @numba.njit(cache=True, nogil=True)
@@ -134,147 +153,128 @@ def _measures(rr_q: Any, payback_ms: Any) -> Any:
     return measures
 
 
-@numba.njit(cache=True, nogil=True)
-def _expand(stack: Any, level: int, codes: Any, cards: Any, least: Any, children: Any) -> Any:
+@numba.njit(cache=True, nogil=True, inline="always")
+def _expand(
+    codes: Any, rows: Any, cards: Any, least: Any, level: int,
+    walk: Any, live: Any, deep: Any, first: Any, counts: Any, children: Any,
+) -> None:  # fmt: skip
     """Find the values that are frequent enough to extend the node of a level, per live dimension.
 
-    Returns `children`, (capacity, 3): code, first row (set by `_partition`), rows. A dimension of which
-    no value would be frequent enough one level deeper is not deep: nothing below this node pins it.
+    A dimension of which no value would be frequent enough one level deeper is not deep: nothing below
+    the node's children pins it.
     """
-    lo, hi = stack.lo[level], stack.hi[level]
-    top = stack.first[level, 0]
-    for j in range(stack.n_live[level]):
-        d = stack.live[level, j]
-        room = min(cards[d], hi - lo)
-        while top + room > len(children):
-            children = np.concatenate((children, np.empty_like(children)))
-        _count(codes[d], stack.rows, lo, hi, stack.counts)
+    lo, hi = walk[level, _LO], walk[level, _HI]
+    top = first[level, 0]
+    for j in range(walk[level, _N_LIVE]):
+        d = live[level, j]
+        for i in range(lo, hi):
+            counts[codes[d, rows[i]]] += 1
         if cards[d] > _SPARSE * (hi - lo):
-            last, most = _take_by_rows(codes[d], stack, lo, hi, least[level + 1], children, top)
+            top, most = _take_by_rows(codes, d, rows, lo, hi, least[level + 1], counts, children, top)
         else:
-            last, most = _take_by_codes(cards[d], stack, least[level + 1], children, top)
-        top = last
-        stack.first[level, j + 1] = top
-        stack.deep[level, j] = most >= least[level + 2]
-    stack.at[level] = -1
-    stack.child[level] = stack.first[level, 0]
-    return children
+            top, most = _take_by_codes(cards[d], least[level + 1], counts, children, top)
+        first[level, j + 1] = top
+        deep[level, j] = most >= least[level + 2]
+    walk[level, _AT] = -1
+    walk[level, _CHILD] = first[level, 0]
 
 
-@numba.njit(cache=True, nogil=True)
-def _count(codes: Any, rows: Any, lo: int, hi: int, counts: Any) -> None:
-    for i in range(lo, hi):
-        counts[codes[rows[i]]] += 1
-
-
-@numba.njit(cache=True, nogil=True)
-def _take_by_codes(card: int, stack: Any, least: int, children: Any, top: int) -> Any:
+@numba.njit(cache=True, nogil=True, inline="always")
+def _take_by_codes(card: int, least: int, counts: Any, children: Any, top: int) -> Any:
     """Append the frequent codes, and clear all counts; the end of `children`, and the largest count."""
-    counts = stack.counts
     most = 0
     for code in range(1, card):
         n = counts[code]
+        counts[code] = 0
         if n >= least:
             children[top, 0], children[top, 2] = code, n
             top += 1
             most = max(most, n)
-    counts[:card] = 0
+    counts[0] = 0
     return top, most
 
 
 @numba.njit(cache=True, nogil=True)
-def _take_by_rows(codes: Any, stack: Any, lo: int, hi: int, least: int, children: Any, top: int) -> Any:
+def _take_by_rows(
+    codes: Any, d: int, rows: Any, lo: int, hi: int, least: int, counts: Any, children: Any, top: int
+) -> Any:
     """As `_take_by_codes`, in time of the rows, however many codes there are."""
-    counts, rows = stack.counts, stack.rows
     begin, most = top, 0
     for i in range(lo, hi):
-        code = codes[rows[i]]
+        code = codes[d, rows[i]]
         n = counts[code]
         counts[code] = 0
         if code > 0 and n >= least:
             children[top, 0], children[top, 2] = code, n
             top += 1
             most = max(most, n)
-    found = children[begin:top].copy()
-    order = np.argsort(found[:, 0])
-    for i in range(len(order)):
-        children[begin + i] = found[order[i]]
+    if top - begin > 1:
+        found = children[begin:top].copy()
+        order = np.argsort(found[:, 0])
+        for i in range(len(order)):
+            children[begin + i] = found[order[i]]
     return top, most
 
 
-@numba.njit(cache=True, nogil=True)
-def _partition(codes: Any, stack: Any, level: int, at: int, children: Any) -> None:
+@numba.njit(cache=True, nogil=True, inline="always")
+def _partition(codes: Any, d: int, rows: Any, level: int, walk: Any, place: Any, children: Any, first: Any) -> None:
     """Move the rows of a dimension's frequent values into segments of their own, and note where these begin."""
-    lo, hi, free = stack.lo[level], stack.hi[level], stack.free[level]
-    begin, end = stack.first[level, at], stack.first[level, at + 1]
-    stack.used[level] = free
+    lo, hi, free = walk[level, _LO], walk[level, _HI], walk[level, _FREE]
+    begin, end = walk[level, _CHILD], first[level, walk[level, _AT] + 1]
+    walk[level, _USED] = free
     if begin == end:
         return
     if children[begin, 2] == hi - lo:  # every row has the value: nothing to move
         children[begin, 1] = lo
         return
-    rows, place = stack.rows, stack.place
     nowhere = len(rows) - 1
-    for c in range(begin, end):
-        children[c, 1] = place[children[c, 0]] = free
-        free += children[c, 2]
+    for child in range(begin, end):
+        children[child, 1] = place[children[child, 0]] = free
+        free += children[child, 2]
     for i in range(lo, hi):
         row = rows[i]
-        code = codes[row]
+        code = codes[d, row]
         target = place[code]
         rows[target] = row
         place[code] = target + (target != nowhere)  # no branch: it could not be predicted
-    for c in range(begin, end):
-        place[children[c, 0]] = nowhere
-    stack.used[level] = free
+    for child in range(begin, end):
+        place[children[child, 0]] = nowhere
+    walk[level, _USED] = free
 
 
-@numba.njit(cache=True, nogil=True)
-def _descend(stack: Any, level: int, at: int, lo: int, hi: int, repeats: bool) -> bool:
+@numba.njit(cache=True, nogil=True, inline="always")
+def _descend(level: int, lo: int, hi: int, repeats: bool, walk: Any, live: Any, deep: Any, first: Any) -> bool:
     """Put rows[lo:hi] on the next level, unless nothing can extend it."""
-    n_live = 0
-    for j in range(at + 1, stack.n_live[level]):
-        if stack.deep[level, j]:
-            stack.live[level + 1, n_live] = stack.live[level, j]
+    below, n_live = level + 1, 0
+    for j in range(walk[level, _AT] + 1, walk[level, _N_LIVE]):
+        if deep[level, j]:
+            live[below, n_live] = live[level, j]
             n_live += 1
-    if n_live == 0:
-        return False
-    below = level + 1
-    stack.n_live[below] = n_live
-    stack.lo[below], stack.hi[below], stack.repeats[below] = lo, hi, repeats
-    stack.free[below] = stack.used[level]
-    stack.first[below, 0] = stack.first[level, stack.n_live[level]]
-    return True
+    walk[below, _LO], walk[below, _HI], walk[below, _REPEATS] = lo, hi, repeats
+    walk[below, _FREE], walk[below, _N_LIVE], walk[below, _AT] = walk[level, _USED], n_live, _NEW
+    first[below, 0] = first[level, walk[level, _N_LIVE]]
+    return n_live > 0
 
 
-@numba.njit(cache=True, nogil=True)
-def _sum(measures: Any, person: Any, rows: Any, lo: int, hi: int, repeats: bool, sums: Any) -> bool:
-    """Six sums of a segment: distinct trades, rows, and the measures of each trade's first row.
-
-    Returns whether a trade has more than one row in it; if none has in the parent, none has here.
-    """
+@numba.njit(cache=True, nogil=True, inline="always")
+def _sum(measures: Any, person: Any, rows: Any, lo: int, hi: int, repeats: int, sums: Any, found: int) -> int:
+    """Six sums of a segment: distinct trades, which it returns, rows, and the measures of each trade's first row."""
     n = wins = rr = rr2 = payback = 0
-    if repeats:
-        last = -1
-        for i in range(lo, hi):
-            row = rows[i]
-            if person[row] != last:
-                last = person[row]
-                n += 1
-                wins += measures[row, 0]
-                rr += measures[row, 1]
-                rr2 += measures[row, 2]
-                payback += measures[row, 3]
-    else:
-        n = hi - lo
-        for i in range(lo, hi):
-            row = rows[i]
-            wins += measures[row, 0]
-            rr += measures[row, 1]
-            rr2 += measures[row, 2]
-            payback += measures[row, 3]
-    sums[0], sums[1], sums[2], sums[3], sums[4], sums[5] = n, hi - lo, wins, rr, rr2, payback
-    return n < hi - lo
+    last = -1
+    for i in range(lo, hi):
+        row = rows[i]
+        if repeats:  # if no trade repeats in the parent, none does here
+            if person[row] == last:
+                continue
+            last = person[row]
+        n += 1
+        wins += measures[row, 0]
+        rr += measures[row, 1]
+        rr2 += measures[row, 2]
+        payback += measures[row, 3]
+    sums[found, 0], sums[found, 1], sums[found, 2] = n, hi - lo, wins
+    sums[found, 3], sums[found, 4], sums[found, 5] = rr, rr2, payback
+    return n
 
 
 @numba.njit(cache=True, nogil=True)
