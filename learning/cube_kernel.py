@@ -17,12 +17,13 @@ from typing import Any, Final
 
 import numba
 import numpy as np
+import numpy.typing as npt
 
-__all__ = ["codes_of_tree", "enumerate_rows"]
+__all__ = ["NEVER", "codes_of_tree", "enumerate_rows"]
 
 _SPARSE: Final = 4
 """A dimension with more than this many codes per row of a segment is read by rows, not by codes."""
-_NEVER: Final = 1 << 62
+NEVER: Final = 1 << 62
 """An n_min that nothing reaches: below the deepest level."""
 
 # Columns of `walk`, the state of the node on each level: its level is the number of dimensions it pins.
@@ -38,44 +39,48 @@ _CHILD: Final = 7  # which child is the next one: a row of `children`
 _FIELDS: Final = 8
 
 
-@numba.njit(cache=True, nogil=True)
-def enumerate_rows(codes: Any, trade: Any, rr_q: Any, payback_ms: Any, cards: Any, n_min: Any, max_dims: int) -> Any:
+def enumerate_rows(
+    codes: npt.NDArray[np.uint16],
+    trade: npt.NDArray[np.int64],
+    rr_q: npt.NDArray[np.int64],
+    payback_ms: npt.NDArray[np.int64],
+    cards: npt.NDArray[np.int64],
+    least: npt.NDArray[np.int64],
+) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.int64]]:
     """Level, dimension and code of each tracked subset, (n, 3) uint16, and its six sums, (n, 6) int64.
 
-    Work space: `children`, the frequent values of all nodes on the stack, (capacity, 3) code, first
-    row, rows; `live`, `deep` and `first`, per level and live dimension, the dimension, whether anything
-    may pin it two levels below, and where its children begin.
+    least: (max_dims + 3,) int64, n_min by level, `NEVER` past the last. Work space: `children`, the
+    frequent values of all nodes on the stack, (capacity, 3) code, first row, rows; `live`, `deep` and
+    `first`, per level and live dimension, the dimension, whether anything may pin it two levels below,
+    and where its children begin.
     """
-    n_dims, n_rows = codes.shape
-    least = np.full(max_dims + 3, _NEVER, dtype=np.int64)
-    least[: max_dims + 1] = n_min
-    person, measures = _dense(trade), _measures(rr_q, payback_ms)
-    most_codes = cards.max() if n_dims else 1
-    rows = _segments(n_rows, max_dims + 1)
-    counts = np.zeros(most_codes, dtype=np.int32)
-    place = np.full(most_codes, len(rows) - 1, dtype=np.int64)
-    walk = np.zeros((max_dims + 1, _FIELDS), dtype=np.int64)
-    walk[0, _HI] = walk[0, _FREE] = n_rows
-    walk[0, _REPEATS] = n_rows > 0 and person[-1] + 1 < n_rows
-    walk[0, _N_LIVE], walk[0, _AT] = n_dims, _NEW
-    live = np.zeros((max_dims + 1, n_dims), dtype=np.int64)
-    live[0] = np.arange(n_dims)
-    deep = np.zeros((max_dims + 1, n_dims), dtype=np.bool_)
-    first = np.zeros((max_dims + 1, n_dims + 1), dtype=np.int64)
+    (n_dims, n_rows), levels = codes.shape, len(least) - 2
+    begins = np.ones(n_rows, dtype=np.bool_)
+    begins[1:] = trade[1:] != trade[:-1]
+    person = np.cumsum(begins, dtype=np.int32)
+    measures = np.stack((rr_q > 0, rr_q, rr_q * rr_q, payback_ms), axis=1)
+    rows = np.empty(n_rows * (levels + 1) + 1, dtype=np.uint32)  # the last place takes what is thrown away
+    rows[:n_rows] = np.arange(n_rows)
+    counts = np.zeros(cards.max(initial=1), dtype=np.int32)
+    place = np.full(len(counts), len(rows) - 1, dtype=np.int64)
+    walk = np.zeros((levels, _FIELDS), dtype=np.int64)
+    walk[0, [_HI, _REPEATS, _FREE, _N_LIVE, _AT]] = n_rows, not begins.all(), n_rows, n_dims, _NEW
+    live = np.tile(np.arange(n_dims), (levels, 1))
+    deep = np.zeros((levels, n_dims), dtype=np.bool_)
+    first = np.zeros((levels, n_dims + 1), dtype=np.int64)
     children = np.empty((1024, 3), dtype=np.int64)
-    where = np.empty((1024, 3), dtype=np.uint16)
-    sums = np.empty((1024, 6), dtype=np.int64)
+    where, sums = np.empty((1024, 3), dtype=np.uint16), np.empty((1024, 6), dtype=np.int64)
     level = found = 0
     while level >= 0:  # entered again each time there was no room for what comes next
         if found == len(sums):
             where, sums = np.concatenate((where, where)), np.concatenate((sums, sums))
-        while walk[level, _AT] == _NEW and _room(level, walk, first, least) > len(children):
-            children = np.concatenate((children, children))
-        level, found = _walk(
+        level, found, room = _walk(
             codes, cards, person, measures, least, rows, counts, place,
             walk, live, deep, first, children, where, sums, level, found,
         )  # fmt: skip
-    return where[:found].copy(), sums[:found].copy()
+        if room > len(children):
+            children = np.concatenate((children, np.empty((room, 3), dtype=np.int64)))
+    return where[:found], sums[:found]
 
 
 @numba.njit(cache=True, nogil=True)
@@ -83,11 +88,13 @@ def _walk(
     codes: Any, cards: Any, person: Any, measures: Any, least: Any, rows: Any, counts: Any, place: Any,
     walk: Any, live: Any, deep: Any, first: Any, children: Any, where: Any, sums: Any, level: int, found: int,
 ) -> Any:  # fmt: skip
-    """Walk on until all is found, level -1, or something is full; the level and the number of subsets found."""
+    """Walk on until all is found, level -1, or there is no room: level, subsets found, children to make room for."""
+    room = 0
     while level >= 0:
         at = walk[level, _AT]
         if at == _NEW:
-            if _room(level, walk, first, least) > len(children):
+            room = _room(level, walk, first, least)
+            if room > len(children):
                 break
             _expand(codes, rows, cards, least, level, walk, live, deep, first, counts, children)
             continue
@@ -110,7 +117,7 @@ def _walk(
         found += 1
         if n >= least[level + 2] and _descend(level, lo, lo + n_actions, n < n_actions, walk, live, deep, first):
             level += 1
-    return level, found
+    return level, found, room
 
 
 @numba.njit(cache=True, nogil=True, inline="always")
@@ -208,12 +215,25 @@ def _take_by_rows(
             children[top, 0], children[top, 2] = code, n
             top += 1
             most = max(most, n)
-    if top - begin > 1:
-        found = children[begin:top].copy()
-        order = np.argsort(found[:, 0])
-        for i in range(len(order)):
-            children[begin + i] = found[order[i]]
+    _sort(children, begin, top)
     return top, most
+
+
+@numba.njit(cache=True, nogil=True)
+def _sort(children: Any, begin: int, end: int) -> None:
+    """Sort children[begin:end] by code, all different, in place (Shell's sort, gaps 3 k + 1)."""
+    gap = 1
+    while 3 * gap < end - begin:
+        gap = 3 * gap + 1
+    while gap > 0:
+        for i in range(begin + gap, end):
+            code, n = children[i, 0], children[i, 2]
+            j = i
+            while j >= begin + gap and children[j - gap, 0] > code:
+                children[j, 0], children[j, 2] = children[j - gap, 0], children[j - gap, 2]
+                j -= gap
+            children[j, 0], children[j, 2] = code, n
+        gap //= 3
 
 
 @numba.njit(cache=True, nogil=True, inline="always")
