@@ -112,13 +112,9 @@ def enumerate_tree(
     if (largest >= cardinalities).any():
         raise ValueError(f"codes below the cardinalities {cardinalities.tolist()}, were {largest.tolist()}")
     limit = min(max_dims, len(codes))
-    trade, rr_q, payback_ms, cardinalities = (
-        np.ascontiguousarray(column, dtype=np.int64) for column in (trade, rr_q, payback_ms, cardinalities)
-    )
     least = np.full(limit + 3, NEVER, dtype=np.int64)
     least[: limit + 1] = n_min[: limit + 1]
-    columns = np.ascontiguousarray(codes, dtype=np.uint16)
-    where, sums = enumerate_rows(columns, trade, rr_q, payback_ms, cardinalities, least)
+    where, sums = enumerate_rows(codes, trade, rr_q, payback_ms, cardinalities, least)
     n, n_actions, wins, rr, rr2, payback = (np.ascontiguousarray(column) for column in sums.T)
     return Enumeration(
         level=where[:, 0].astype(np.uint8),

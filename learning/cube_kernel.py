@@ -40,7 +40,7 @@ _FIELDS: Final = 8
 
 
 def enumerate_rows(
-    codes: npt.NDArray[np.uint16],
+    codes: npt.NDArray[Any],
     trade: npt.NDArray[np.int64],
     rr_q: npt.NDArray[np.int64],
     payback_ms: npt.NDArray[np.int64],
@@ -55,10 +55,11 @@ def enumerate_rows(
     and where its children begin.
     """
     (n_dims, n_rows), levels = codes.shape, len(least) - 2
+    codes, cards = np.ascontiguousarray(codes, dtype=np.uint16), np.ascontiguousarray(cards, dtype=np.int64)
     begins = np.ones(n_rows, dtype=np.bool_)
     begins[1:] = trade[1:] != trade[:-1]
     person = np.cumsum(begins, dtype=np.int32)
-    measures = np.stack((rr_q > 0, rr_q, rr_q * rr_q, payback_ms), axis=1)
+    measures = np.stack((rr_q > 0, rr_q, rr_q * rr_q, payback_ms), axis=1).astype(np.int64, copy=False)
     rows = np.empty(n_rows * (levels + 1) + 1, dtype=np.uint32)  # the last place takes what is thrown away
     rows[:n_rows] = np.arange(n_rows)
     counts = np.zeros(cards.max(initial=1), dtype=np.int32)
