@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import Any, Final
+from pathlib import Path
+from typing import Final
 
 import msgspec
-from aiokafka import AIOKafkaConsumer
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
 
 from leverloop.brokers import broker_addresses, embedded_path
 from leverloop.embedded_log import EmbeddedLog
 from leverloop.errors import BadConfig, Unavailable
 
-__all__ = ["ReadRecord", "read_topic"]
+__all__ = ["ReadRecord", "partitions_of", "read_topic"]
 
 _POLL_MS: Final = 1_000
 _FETCH_BYTES: Final = 64 * 1024 * 1024
@@ -29,42 +31,69 @@ class ReadRecord(msgspec.Struct, frozen=True, gc=False):
     value: bytes | None
 
 
-async def read_topic(broker_url: str, topic: str) -> AsyncIterator[ReadRecord]:
-    """Yield every record of a topic up to its present end, partition by partition or as they come.
+async def read_topic(broker_url: str, topic: str, *, partition: int | None = None) -> AsyncIterator[ReadRecord]:
+    """Yield every record of a topic, or of one of its partitions, up to its present end.
+
+    Partition by partition or as they come; in the order of offsets within a partition.
 
     Raises
     ------
     BadConfig
-        If there is no such topic.
+        If there is no such topic, or no such partition.
     Unavailable
         If the log does not answer.
     """
     path = embedded_path(broker_url)
-    reader = _kafka(broker_addresses(broker_url), topic) if path is None else _embedded(path, topic)
+    if path is None:
+        reader = _kafka(broker_addresses(broker_url), topic, partition)
+    else:
+        reader = _embedded(path, topic, partition)
     async for record in reader:
         yield record
 
 
-async def _embedded(path: Any, topic: str) -> AsyncIterator[ReadRecord]:
+async def partitions_of(broker_url: str, topic: str) -> int:
+    """How many partitions a topic has; raises as `read_topic` does."""
+    path = embedded_path(broker_url)
+    if path is not None:
+        with EmbeddedLog(path, create=False) as log:
+            return _embedded_partitions(log, topic)
+    return await _kafka_partitions(broker_addresses(broker_url), topic)
+
+
+async def _embedded(path: Path, topic: str, partition: int | None) -> AsyncIterator[ReadRecord]:
     with EmbeddedLog(path, create=False) as log:
-        found = log.topics().get(topic)
-        if found is None:
-            raise BadConfig(f"{topic}: no such topic in {path}; `leverloop topics create` makes it")
-        for partition in range(found.partitions):
-            offset, end = 0, log.end_offset(topic, partition)
+        for number in _asked(_embedded_partitions(log, topic), topic, partition):
+            offset, end = 0, log.end_offset(topic, number)
             while offset < end:
-                page = log.read(topic, partition, offset)
+                page = log.read(topic, number, offset)
                 if not page:
                     break
                 for r in page:
-                    yield ReadRecord(partition, r.offset, r.timestamp_ms, r.key, r.value)
+                    yield ReadRecord(number, r.offset, r.timestamp_ms, r.key, r.value)
                 offset = page[-1].offset + 1
 
 
-async def _kafka(addresses: list[str], topic: str) -> AsyncIterator[ReadRecord]:
-    where = ",".join(addresses)
+def _embedded_partitions(log: EmbeddedLog, topic: str) -> int:
+    found = log.topics().get(topic)
+    if found is None:
+        raise BadConfig(f"{topic}: no such topic in {log.path}; `leverloop topics create` makes it")
+    return found.partitions
+
+
+def _asked(partitions: int, topic: str, partition: int | None) -> range:
+    """Partitions to read, of those that are there."""
+    if partition is None:
+        return range(partitions)
+    if not 0 <= partition < partitions:
+        raise BadConfig(f"{topic}: has partitions 0 to {partitions - 1}, asked for was {partition}")
+    return range(partition, partition + 1)
+
+
+async def _kafka(addresses: list[str], topic: str, partition: int | None) -> AsyncIterator[ReadRecord]:
+    asked = _asked(await _kafka_partitions(addresses, topic), topic, partition)
+    tps = [TopicPartition(topic, number) for number in asked]
     consumer = AIOKafkaConsumer(
-        topic,
         bootstrap_servers=addresses,
         group_id=None,
         auto_offset_reset="earliest",
@@ -74,16 +103,33 @@ async def _kafka(addresses: list[str], topic: str) -> AsyncIterator[ReadRecord]:
     )
     try:
         await consumer.start()
-        tps = sorted(consumer.assignment())
+        consumer.assign(tps)
         ends = await consumer.end_offsets(tps)
         while any([await consumer.position(tp) < ends[tp] for tp in tps]):
             for tp, page in (await consumer.getmany(timeout_ms=_POLL_MS)).items():
                 for r in page:
                     if r.offset < ends[tp]:
                         yield ReadRecord(tp.partition, r.offset, r.timestamp, r.key, r.value)
-    except UnknownTopicOrPartitionError as error:
-        raise BadConfig(f"{topic}: no such topic on {where}; `leverloop topics create` makes it") from error
     except KafkaError as error:
-        raise Unavailable(f"Kafka at {where}: {error}") from error
+        raise _unavailable(addresses, error) from error
     finally:
         await consumer.stop()
+
+
+async def _kafka_partitions(addresses: list[str], topic: str) -> int:
+    """Ask first: a consumer of a topic that is not there waits for it for 40 s."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=addresses)
+    try:
+        await admin.start()
+        (found,) = await admin.describe_topics([topic])
+    except KafkaError as error:
+        raise _unavailable(addresses, error) from error
+    finally:
+        await admin.close()
+    if found["error_code"] == UnknownTopicOrPartitionError.errno:
+        raise BadConfig(f"{topic}: no such topic on {', '.join(addresses)}; `leverloop topics create` makes it")
+    return len(found["partitions"])
+
+
+def _unavailable(addresses: list[str], error: KafkaError) -> Unavailable:
+    return Unavailable(f"Kafka at {', '.join(addresses)}: {error}")

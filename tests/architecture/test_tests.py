@@ -34,7 +34,7 @@ ELSEWHERE: dict[str, str] = {
     "app/replaying.py": "tests/unit/app/test_replay.py",
     "app/status.py": "tests/acceptance/test_demo.py",
     "app/topic_admin": "tests/integration/kafka/test_topic_admin.py",
-    "app/topic_reader.py": "tests/acceptance/test_loop.py",
+    "app/topic_reader.py": "tests/integration/test_topic_reader.py",
     "app/topics.py": "tests/acceptance/test_refusal.py",
     "app/transport": "tests/integration/transport/test_faults.py",
     "app/worker.py": "tests/acceptance/test_loop.py",
