@@ -13,6 +13,7 @@ from app.version import ENGINE_VERSION
 from learning.baseline import Baselines
 from learning.overrides import snapshot
 from learning.parameters import config_hash
+from learning.statistics import missed_bucket
 from learning.tracked import tracked
 from leverloop.patterns import MODULES, Module
 from leverloop.snapshot import Snapshot, encode_snapshot
@@ -98,9 +99,8 @@ def _stats(replay: Replay, on_group: Callable[[int, int], None]) -> Iterator[dic
                 "pattern_key": name.rpartition("|")[0],
                 "action_category": cells.action_category,
                 "scope": row.scope,
-                "effect_rr": row.effect_rr,
-                "effect_error_rr": row.effect_error_rr,
-                "n_clusters": row.n_clusters,
                 **msgspec.structs.asdict(row.stats),
+                "missed_entry_bucket": missed_bucket(row.stats.missed_entry_rr),
+                "missed_exit_bucket": missed_bucket(row.stats.missed_exit_rr),
             }
     on_group(len(names), len(names))

@@ -10,7 +10,10 @@ import numpy as np
 
 from learning.cells import RR_SCALE, GroupCells
 
-__all__ = ["Baselines", "GroupBaseline", "baseline_sums", "segment_names"]
+__all__ = ["LEVELS", "Baselines", "GroupBaseline", "baseline_sums", "merged", "segment_names"]
+
+LEVELS: Final = ("category", "marginals", "none", "segment")
+"""Where a baseline can come from, by name."""
 
 _SEGMENT_N: Final = 10
 _MARGINAL_N: Final = 5
@@ -18,6 +21,7 @@ _MARGINAL_N: Final = 5
 Segment = tuple[str, str]
 Sums = tuple[int, int]
 """(distinct trades, sum of rr in 1e-5 R)"""
+_NOTHING: Final[Sums] = (0, 0)
 
 
 class GroupBaseline(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,6 +63,33 @@ def segment_names(cells: GroupCells, dims: list[int], codes: tuple[int, int]) ->
     return cells.value_name(dims[0], codes[0]), cells.value_name(dims[1], codes[1])
 
 
+def merged(*parts: Iterable[GroupBaseline]) -> tuple[GroupBaseline, ...]:
+    """Partial baselines put together, by category, group and segment; equal ones are added.
+
+    Notes
+    -----
+    Adding is of integers: associative and commutative, and nothing added changes nothing. Source: spec section 6.
+
+    Examples
+    --------
+    >>> part = GroupBaseline(group="a", category="pm|entry", segments=((("micro", "1h"), (10, 500_000)),))
+    >>> merged([part], [part])[0].segments
+    ((('micro', '1h'), (20, 1000000)),)
+    >>> merged([part], []) == merged([], [part]) == (part,)
+    True
+    """
+    sums: dict[tuple[str, str], dict[Segment, Sums]] = {}
+    for part in (one for several in parts for one in several):
+        known = sums.setdefault((part.category, part.group), {})
+        for segment, (n, rr_q) in part.segments:
+            own_n, own_q = known.get(segment, (0, 0))
+            known[segment] = (own_n + n, own_q + rr_q)
+    return tuple(
+        GroupBaseline(group=group, category=category, segments=tuple(sorted(known.items())))
+        for (category, group), known in sorted(sums.items())
+    )
+
+
 class Baselines:
     """Merged baselines of all categories.
 
@@ -73,18 +104,15 @@ class Baselines:
     """
 
     def __init__(self, parts: Iterable[GroupBaseline]) -> None:
-        self._total: dict[tuple[str, Segment], list[int]] = {}
-        self._own: dict[tuple[str, str, Segment], Sums] = {}
-        self._category: dict[str, list[int]] = {}
-        for part in parts:
-            for segment, (n, rr_q) in part.segments:
-                self._own[part.category, part.group, segment] = (n, rr_q)
-                for sums in (
-                    self._total.setdefault((part.category, segment), [0, 0]),
-                    self._category.setdefault(part.category, [0, 0]),
-                ):
-                    sums[0] += n
-                    sums[1] += rr_q
+        # (category, first value, second value) with None for any value, and beside it the group with None for all
+        # groups: each part is added to all eight of its margins, so that every question is a look-up.
+        self._sums: dict[tuple[str, str | None, str | None, str | None], Sums] = {}
+        for part in merged(parts):
+            for (first, second), (n, rr_q) in part.segments:
+                for group in (part.group, None):
+                    for margin in ((first, second), (first, None), (None, second), (None, None)):
+                        known_n, known_q = self._sums.get((part.category, group, *margin), _NOTHING)
+                        self._sums[part.category, group, *margin] = (known_n + n, known_q + rr_q)
 
     def value(self, category: str, group: str, segment: Segment) -> tuple[float, str]:
         """Baseline in R for a trade of a group and segment, and the level it comes from.
@@ -92,28 +120,22 @@ class Baselines:
         The levels, in their order: the segment over other groups with n >= 10; the n-weighted mean of
         its two one-dimension marginals with n >= 5; the category, all groups; 0.
         """
-        n, rr_q = self._others(category, group, (segment,))
+        first, second = segment
+        n, rr_q = self._others(category, group, first, second)
         if n >= _SEGMENT_N:
             return _mean(n, rr_q), "segment"
-        known = [name for of, name in self._total if of == category]
-        marginals = [
-            self._others(category, group, [name for name in known if name[side] == segment[side]]) for side in (0, 1)
-        ]
+        marginals = (self._others(category, group, first, None), self._others(category, group, None, second))
         used = [sums for sums in marginals if sums[0] >= _MARGINAL_N]
         if used:
             return _mean(sum(n for n, _ in used), sum(rr_q for _, rr_q in used)), "marginals"
-        n, rr_q = self._category.get(category, (0, 0))
+        n, rr_q = self._sums.get((category, None, None, None), _NOTHING)
         return (_mean(n, rr_q), "category") if n else (0.0, "none")
 
-    def _others(self, category: str, group: str, segments: Iterable[Segment]) -> Sums:
-        """Sums over the given segments of the category's trades outside the group."""
-        n = rr_q = 0
-        for segment in segments:
-            all_n, all_q = self._total.get((category, segment), (0, 0))
-            own_n, own_q = self._own.get((category, group, segment), (0, 0))
-            n += all_n - own_n
-            rr_q += all_q - own_q
-        return n, rr_q
+    def _others(self, category: str, group: str, first: str | None, second: str | None) -> Sums:
+        """Sums over the category's trades outside the group, None for any value."""
+        all_n, all_q = self._sums.get((category, None, first, second), _NOTHING)
+        own_n, own_q = self._sums.get((category, group, first, second), _NOTHING)
+        return all_n - own_n, all_q - own_q
 
 
 def _mean(n: int, rr_q: int) -> float:

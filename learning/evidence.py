@@ -15,6 +15,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
+from learning.postings import Postings
+
 __all__ = ["Effects", "effects", "effects_by_spell", "p_values", "shrunk"]
 
 
@@ -37,6 +39,7 @@ def effects(
     rr: npt.NDArray[np.float64],
     clusters: npt.NDArray[np.int64],
     subsets: npt.NDArray[np.int32],
+    postings: Postings | None = None,
 ) -> Effects:
     """Effect of each subset on rr, with errors clustered as given.
 
@@ -53,16 +56,22 @@ def effects(
         first row inside, any other to that of its first row.
     subsets
         (n_subsets, n_dimensions) codes, 0 where free.
+    postings
+        Those of codes and trade, where they are there already.
 
     Notes
     -----
     The error is that of the difference of two means under clustering (the sandwich with the factor
-    G / (G - 1); Liang and Zeger, Biometrika 73, 1986), over clusters of both sides together.
-    Cost: O(n_rows + rows of each subset's rarest value).
+    G / (G - 1); Liang and Zeger, Biometrika 73, 1986), over clusters of both sides together. What is found
+    of a subset depends on no other one. Cost: O(rows and clusters + rows of each subset's rarest value).
     """
-    by_value = _postings(codes)
-    out = _effects(codes.astype(np.int32), trade, rr, clusters, subsets, *by_value)
-    return Effects(effect_rr=out[0], error_rr=out[1], n=out[2], n_clusters=out[3])
+    by_value = postings or Postings(codes, trade)
+    first = _first_rows(trade)
+    found = []
+    for batch in by_value.batches(subsets):
+        inside = by_value.inside(subsets[batch])
+        found.append(_effects(inside.start, inside.rows, first, rr, clusters))
+    return _joined(found)
 
 
 def effects_by_spell(
@@ -72,12 +81,13 @@ def effects_by_spell(
     by_time: npt.NDArray[np.int64],
     regime: npt.NDArray[np.int64],
     subsets: npt.NDArray[np.int32],
+    postings: Postings | None = None,
 ) -> Effects:
     """Effect of each subset on rr, with errors clustered by the spells of the regime that it pins.
 
     Parameters
     ----------
-    codes, trade, rr, subsets
+    codes, trade, rr, subsets, postings
         As of `effects`; subsets that pin the same regime stand together, or it costs time.
     by_time
         (n_rows,) rows in the order of their actions.
@@ -89,21 +99,20 @@ def effects_by_spell(
     A spell is a maximal run, over the group's actions in time, in which the pinned values hold, or do not.
     Source: spec section 6, clusters for errors.
     """
-    by_value = _postings(codes)
-    out = _effects_by_spell(codes.astype(np.int32), trade, rr, by_time, regime, subsets, *by_value)
-    return Effects(effect_rr=out[0], error_rr=out[1], n=out[2], n_clusters=out[3])
+    by_value = postings or Postings(codes, trade)
+    first = _first_rows(trade)
+    pinned = np.ascontiguousarray(subsets[:, regime])
+    held = np.ascontiguousarray(codes[:, regime], dtype=np.int32)
+    found = []
+    for batch in by_value.batches(subsets):
+        inside = by_value.inside(subsets[batch])
+        found.append(_effects_by_spell(inside.start, inside.rows, first, rr, by_time, held, pinned[batch]))
+    return _joined(found)
 
 
-def _postings(codes: npt.NDArray[Any]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Rows by value: order[d, start[d, v]:start[d, v + 1]] are the rows with code v in dimension d, in order."""
-    n_rows, n_dims = codes.shape
-    most = int(codes.max(initial=0))
-    order = np.empty((n_dims, n_rows), dtype=np.int64)
-    start = np.zeros((n_dims, most + 2), dtype=np.int64)
-    for d in range(n_dims):
-        order[d] = np.argsort(codes[:, d], kind="stable")
-        start[d, 1:] = np.cumsum(np.bincount(codes[:, d], minlength=most + 1))
-    return order, start
+def _joined(parts: list[Any]) -> Effects:
+    columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
+    return Effects(effect_rr=columns[0], error_rr=columns[1], n=columns[2], n_clusters=columns[3])
 
 
 def p_values(found: Effects) -> npt.NDArray[np.float64]:
@@ -145,34 +154,29 @@ def shrunk(effect_rr: float, error_rr: float) -> float:
 
 
 @numba.njit(cache=True, nogil=True)
-def _effects(codes: Any, trade: Any, rr: Any, clusters: Any, subsets: Any, order: Any, start: Any) -> Any:
-    out = _nothing_yet(len(subsets))
-    first = _first_rows(trade)
+def _effects(start: Any, rows: Any, first: Any, rr: Any, clusters: Any) -> Any:
+    n_subsets = len(start) - 1
+    out = _nothing_yet(n_subsets)
     totals = _totals(rr, clusters, first)
-    inside = np.zeros(totals.shape)
-    for s in range(len(subsets)):
-        _measure(s, codes, trade, rr, clusters, subsets[s], order, start, first, totals, inside, out)
+    removed, inside = np.zeros(totals.shape), np.zeros(totals.shape)
+    for s in range(n_subsets):
+        _measure(s, rows[start[s] : start[s + 1]], rr, clusters, first, totals, removed, inside, out)
     return out
 
 
 @numba.njit(cache=True, nogil=True)
-def _effects_by_spell(
-    codes: Any, trade: Any, rr: Any, by_time: Any, regime: Any, subsets: Any, order: Any, start: Any
-) -> Any:
-    out = _nothing_yet(len(subsets))
-    first = _first_rows(trade)
-    clusters = np.zeros(len(trade), dtype=np.int64)
+def _effects_by_spell(start: Any, rows: Any, first: Any, rr: Any, by_time: Any, held: Any, pinned: Any) -> Any:
+    n_subsets = len(start) - 1
+    out = _nothing_yet(n_subsets)
+    clusters = np.zeros(len(rr), dtype=np.int64)
     totals = np.zeros((2, 1))
-    inside = np.zeros((2, 1))
-    for s in range(len(subsets)):
-        same = s > 0
-        for d in regime:
-            same = same and subsets[s, d] == subsets[s - 1, d]
-        if not same:
-            _spells(codes, by_time, regime, subsets[s], clusters)
+    removed, inside = np.zeros((2, 1)), np.zeros((2, 1))
+    for s in range(n_subsets):
+        if s == 0 or not np.array_equal(pinned[s], pinned[s - 1]):
+            _spells(held, by_time, pinned[s], clusters)
             totals = _totals(rr, clusters, first)
-            inside = np.zeros(totals.shape)
-        _measure(s, codes, trade, rr, clusters, subsets[s], order, start, first, totals, inside, out)
+            removed, inside = np.zeros(totals.shape), np.zeros(totals.shape)
+        _measure(s, rows[start[s] : start[s + 1]], rr, clusters, first, totals, removed, inside, out)
     return out
 
 
@@ -191,20 +195,20 @@ def _first_rows(trade: Any) -> Any:
 
 
 @numba.njit(cache=True, nogil=True)
-def _spells(codes: Any, by_time: Any, regime: Any, subset: Any, clusters: Any) -> None:
-    """Number the runs in which the regime that a subset pins holds, or does not."""
+def _spells(held: Any, by_time: Any, pinned: Any, clusters: Any) -> None:
+    """Number the runs in which the pinned regime values hold, or do not."""
     run = 0
-    held = False
+    before = False
     for i in range(len(by_time)):
         row = by_time[i]
         holds = True
-        for d in regime:
-            if subset[d] != 0 and codes[row, d] != subset[d]:
+        for d in range(len(pinned)):
+            if pinned[d] != 0 and held[row, d] != pinned[d]:
                 holds = False
                 break
-        if i > 0 and holds != held:
+        if i > 0 and holds != before:
             run += 1
-        held = holds
+        before = holds
         clusters[row] = run
 
 
@@ -221,78 +225,36 @@ def _totals(rr: Any, clusters: Any, first: Any) -> Any:
 
 @numba.njit(cache=True, nogil=True)
 def _measure(
-    s: int,
-    codes: Any,
-    trade: Any,
-    rr: Any,
-    clusters: Any,
-    subset: Any,
-    order: Any,
-    start: Any,
-    first: Any,
-    totals: Any,
-    inside: Any,
-    out: Any,
+    s: int, rows: Any, rr: Any, clusters: Any, first: Any, totals: Any, removed: Any, inside: Any, out: Any
 ) -> None:
-    """Effect of one subset; totals and inside are left as they were found."""
-    rows = _rows_inside(codes, trade, subset, order, start)
-    n = len(rows)
-    for i in range(n):  # from the outside, which totals becomes, to the inside
-        row = rows[i]
-        totals[0, clusters[first[row]]] -= rr[row]
-        totals[1, clusters[first[row]]] -= 1.0
-        inside[0, clusters[row]] += rr[row]
-        inside[1, clusters[row]] += 1.0
-    out[2][s] = n
+    """Effect of one subset; removed (from the outside) and inside are zero before and after.
+
+    Totals are never written: adding back what was taken off would leave rounding for the next subset.
+    """
+    n_in, sum_in = float(len(rows)), 0.0
+    for row in rows:
+        outer, inner = clusters[first[row]], clusters[row]
+        removed[0, outer] += rr[row]
+        removed[1, outer] += 1.0
+        inside[0, inner] += rr[row]
+        inside[1, inner] += 1.0
+        sum_in += rr[row]
+    out[2][s] = len(rows)
     out[3][s] = (inside[1] > 0.0).sum()
-    if n > 0 and totals[1].sum() > 0.0:
-        out[0][s], out[1][s] = _difference(totals, inside)
-    for i in range(n):
-        row = rows[i]
-        totals[0, clusters[first[row]]] += rr[row]
-        totals[1, clusters[first[row]]] += 1.0
-        inside[0, clusters[row]] = 0.0
-        inside[1, clusters[row]] = 0.0
-
-
-@numba.njit(cache=True, nogil=True)
-def _rows_inside(codes: Any, trade: Any, subset: Any, order: Any, start: Any) -> Any:
-    """First row inside of each trade that has one, by way of the subset's rarest value."""
-    rarest, fewest = -1, len(trade) + 1
-    for d in range(len(subset)):
-        v = subset[d]
-        if v != 0:
-            count = start[d, v + 1] - start[d, v] if v + 1 < start.shape[1] else 0
-            if count < fewest:
-                rarest, fewest = d, count
-    if rarest < 0 or fewest == 0:
-        return np.empty(0, dtype=np.int64)
-    rows = np.empty(fewest, dtype=np.int64)
-    n = 0
-    begin = start[rarest, subset[rarest]]
-    for i in range(begin, begin + fewest):
-        row = order[rarest, i]
-        if n > 0 and trade[rows[n - 1]] == trade[row]:
-            continue
-        hit = True
-        for d in range(len(subset)):
-            hit = hit and (subset[d] == 0 or codes[row, d] == subset[d])
-        if hit:
-            rows[n] = row
-            n += 1
-    return rows[:n]
-
-
-@numba.njit(cache=True, nogil=True)
-def _difference(outside: Any, inside: Any) -> Any:
-    """Difference of the two sides' means and its clustered error, NaN with a single cluster."""
-    n_out, n_in = outside[1].sum(), inside[1].sum()
-    mean_out, mean_in = outside[0].sum() / n_out, inside[0].sum() / n_in
-    total, used = 0.0, 0
-    for c in range(outside.shape[1]):
-        if outside[1, c] + inside[1, c] > 0.0:
-            used += 1
-            score = (inside[0, c] - mean_in * inside[1, c]) / n_in - (outside[0, c] - mean_out * outside[1, c]) / n_out
-            total += score * score
-    error = np.sqrt(total * used / (used - 1)) if used > 1 else np.nan
-    return mean_in - mean_out, error
+    n_out = totals[1].sum() - n_in
+    if n_in > 0.0 and n_out > 0.0:
+        mean_in, mean_out = sum_in / n_in, (totals[0] - removed[0]).sum() / n_out
+        total, used = 0.0, 0
+        for c in range(totals.shape[1]):
+            trades_out = totals[1, c] - removed[1, c]
+            if trades_out + inside[1, c] > 0.0:
+                used += 1
+                score_in = (inside[0, c] - mean_in * inside[1, c]) / n_in
+                score_out = (totals[0, c] - removed[0, c] - mean_out * trades_out) / n_out
+                total += (score_in - score_out) ** 2
+        out[0][s] = mean_in - mean_out
+        if used > 1:
+            out[1][s] = np.sqrt(total * used / (used - 1))
+    for row in rows:
+        removed[:, clusters[first[row]]] = 0.0
+        inside[:, clusters[row]] = 0.0

@@ -56,7 +56,8 @@ def stepped(lesson: Lesson, parameters: Parameters) -> Lesson:
     """
     seen = lesson.evidence.stats
     fresh = lesson.state == "active" and seen.n > lesson.stepped_n
-    edge = seen.edge_raw if seen.edge_raw is not None and seen.delta_rr * lesson.direction > 0 else 0.0
+    agrees = seen.delta_rr is not None and seen.delta_rr * lesson.direction > 0
+    edge = seen.edge_raw if seen.edge_raw is not None and agrees else 0.0
     strength = confidence(lesson.evidence) if abs(edge) >= parameters.edge_min else 0.0
     keep = 2.0 ** (-parameters.epoch_ms / (parameters.half_life_hours * HOUR_MS))
     result: dict[str, float] = {}

@@ -79,7 +79,7 @@ class GroupSearch:
 
     def weigh(self, scope: Scope, lesson: AcceptedLesson | None) -> Evidence | None:
         """Evidence of one subset beside all lessons but itself; None while there is nothing to compare."""
-        stats = subset_stats(self.view, self.cells.matching(scope, self.view.rows), self.parameters)
+        stats = subset_stats(self.view, self.cells.codes_of(scope), self.parameters)
         if stats is None:
             return None
         rr = self.residual

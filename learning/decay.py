@@ -1,0 +1,294 @@
+"""Does an effect last: its slope over windows of time, and its half-life (spec sections 6 and 9).
+
+docs/statistics.md defines the windows and the fit. Nothing here is fitted to the cumulative edge, which
+drifts with ln n whether or not anything changes.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Final
+
+import msgspec
+import numba
+import numpy as np
+import numpy.typing as npt
+
+from learning.postings import Inside
+
+__all__ = ["DECAYING", "IMPROVING", "UNKNOWN_HALF_LIFE_HOURS", "Decays", "decays", "half_life_hours"]
+
+DECAYING: Final = -1
+IMPROVING: Final = 1
+UNKNOWN_HALF_LIFE_HOURS: Final = 720.0
+
+_WINDOW_DAYS: Final = 7
+_WINDOW_TRADES: Final = 20.0
+_FEWEST_WINDOWS: Final = 5
+_LONGEST_HOURS: Final = 8_760.0
+_SHORTEST_HOURS: Final = 1.0
+_PER_OCTAVE: Final = 4
+_OCTAVES: Final = 13
+"""8,760 h halved 13 times is 1.07 h: the last of the grid that is not under the shortest."""
+_GOLDEN: Final = (math.sqrt(5.0) - 1.0) / 2.0
+_GOLDEN_STEPS: Final = 30
+_REWEIGHTED: Final = 3
+_HUBER: Final = 1.345
+"""95 % of the efficiency of least squares where the noise is normal (Huber, Robust Statistics, 1981)."""
+_NORMAL_MAD: Final = 1.4826
+"""Standard deviation of a normal distribution over its median absolute deviation."""
+
+
+class Decays(msgspec.Struct, frozen=True, kw_only=True):
+    """How the effects of many subsets have gone; each field (n_subsets,), NaN where it is not known.
+
+    rr_per_day: slope of the windowed effect, and error_rr_per_day: its standard error. trend: int8, -1 where the
+    effect loses strength by more than two errors, 1 where it gains, else 0. half_life_hours: 1 to 8,760.
+    """
+
+    rr_per_day: npt.NDArray[np.float64]
+    error_rr_per_day: npt.NDArray[np.float64]
+    trend: npt.NDArray[np.int8]
+    half_life_hours: npt.NDArray[np.float64]
+
+
+def decays(
+    inside: Inside,
+    day: npt.NDArray[np.int64],
+    first: npt.NDArray[np.bool_],
+    rr: npt.NDArray[np.float64],
+    effect_rr: npt.NDArray[np.float64],
+) -> Decays:
+    """Slope and half-life of the effect of each subset, over windows of at least 7 days and 20 trades.
+
+    Parameters
+    ----------
+    inside
+        Trades of each subset.
+    day
+        (n_rows,) day of the close.
+    first
+        (n_rows,) bool, the first row of each trade.
+    rr
+        (n_rows,) in R.
+    effect_rr
+        (n_subsets,) effect over all time: it says which sign is strength. NaN where there is none.
+
+    Notes
+    -----
+    Source: spec section 6 (decay) and 9 (half-life). Cost: O(trades inside + days of the group) a subset, and
+    about 200 evaluations of the fit a window.
+    """
+    days, at = np.unique(day, return_inverse=True)
+    n, total = np.zeros(len(days)), np.zeros(len(days))
+    np.add.at(n, at[first], 1.0)
+    np.add.at(total, at[first], rr[first])
+    sign = np.sign(np.nan_to_num(effect_rr))
+    slope, error, trend, hours = _decays(inside.start, inside.rows, days, at.astype(np.int64), n, total, rr, sign)
+    return Decays(rr_per_day=slope, error_rr_per_day=error, trend=trend, half_life_hours=hours)
+
+
+def half_life_hours(
+    at_days: npt.NDArray[np.float64],
+    effect_rr: npt.NDArray[np.float64],
+    n: npt.NDArray[np.float64],
+    sign: float,
+) -> float:
+    """Half-life of an effect of a sign from its windows, 720 h where nothing can be fitted.
+
+    Parameters
+    ----------
+    at_days, effect_rr, n
+        (n_windows,) time, effect and trades of each window, in the order of time.
+    sign
+        1 or -1: which effect is strength.
+
+    Notes
+    -----
+    Least squares of effect_0 exp(-lambda t), weighted by n and by Huber's weights (Robust Statistics, 1981).
+    Source: spec section 9.
+
+    Examples
+    --------
+    >>> at = np.arange(8.0) * 10
+    >>> round(half_life_hours(at, 2.0 ** (-at / 15), np.full(8, 30.0), 1.0))  # fifteen days
+    360
+    >>> half_life_hours(at, np.ones(8), np.full(8, 30.0), 1.0), half_life_hours(at, np.ones(8), np.full(8, 30.0), -1.0)
+    (8760.0, 720.0)
+    """
+    if len(at_days) < _FEWEST_WINDOWS or sign == 0.0:
+        return UNKNOWN_HALF_LIFE_HOURS
+    return float(_half_life_hours(at_days, effect_rr, n, sign))
+
+
+@numba.njit(cache=True, nogil=True)
+def _decays(
+    start: Any, rows: Any, days: Any, at: Any, group_n: Any, group_total: Any, rr: Any, sign: Any
+) -> tuple[Any, Any, Any, Any]:
+    n_subsets, n_days = len(start) - 1, len(days)
+    slope, error = np.full(n_subsets, np.nan), np.full(n_subsets, np.nan)
+    trend = np.zeros(n_subsets, dtype=np.int8)
+    hours = np.full(n_subsets, UNKNOWN_HALF_LIFE_HOURS)
+    own_n, own_total = np.zeros(n_days), np.zeros(n_days)
+    windows = np.zeros((3, n_days // _WINDOW_DAYS + n_days + 1))  # time, effect, n
+    for s in range(n_subsets):
+        mine = rows[start[s] : start[s + 1]]
+        if len(mine) < _FEWEST_WINDOWS * _WINDOW_TRADES:
+            continue
+        for row in mine:
+            own_n[at[row]] += 1.0
+            own_total[at[row]] += rr[row]
+        m = _windows(days, own_n, own_total, group_n, group_total, windows)
+        own_n[:] = 0.0
+        own_total[:] = 0.0
+        if m < _FEWEST_WINDOWS:
+            continue
+        t, y, n = windows[0, :m], windows[1, :m], windows[2, :m]
+        slope[s], error[s] = _slope(t, y, n)
+        if sign[s] * slope[s] < -2.0 * error[s]:
+            trend[s] = DECAYING
+        elif sign[s] * slope[s] > 2.0 * error[s]:
+            trend[s] = IMPROVING
+        if sign[s] != 0.0:
+            hours[s] = _half_life_hours(t, y, n, sign[s])
+    return slope, error, trend, hours
+
+
+@numba.njit(cache=True, nogil=True)
+def _windows(days: Any, own_n: Any, own_total: Any, group_n: Any, group_total: Any, windows: Any) -> int:
+    """Windows of a subset, in time; return how many.
+
+    A window ends with the first day by which it is long and full enough; what is known of that on a day
+    without trades is what was known on the day before.
+    """
+    m, opened = 0, -1
+    sums = np.zeros(5)  # trades inside, their rr, their days; other trades, their rr
+    last = np.zeros(5)  # those of the last complete window
+    for j in range(len(days)):
+        if opened >= 0 and _complete(days[j] - days[opened], sums):
+            last[:] = sums
+            _write(windows, m, sums)
+            m, opened = m + 1, -1
+        if opened < 0:
+            if own_n[j] == 0.0:
+                continue
+            opened = j
+            sums[:] = 0.0
+        sums[0] += own_n[j]
+        sums[1] += own_total[j]
+        sums[2] += own_n[j] * (days[j] - days[0])
+        sums[3] += group_n[j] - own_n[j]
+        sums[4] += group_total[j] - own_total[j]
+    if opened >= 0 and _complete(days[-1] + 1 - days[opened], sums):
+        _write(windows, m, sums)
+        return m + 1
+    if opened >= 0 and m > 0:
+        _write(windows, m - 1, last + sums)
+    return m
+
+
+@numba.njit(cache=True, nogil=True)
+def _complete(long_days: int, sums: Any) -> bool:
+    return long_days >= _WINDOW_DAYS and sums[0] >= _WINDOW_TRADES and sums[3] >= 1.0
+
+
+@numba.njit(cache=True, nogil=True)
+def _write(windows: Any, m: int, sums: Any) -> None:
+    windows[0, m] = sums[2] / sums[0]
+    windows[1, m] = sums[1] / sums[0] - sums[4] / sums[3]
+    windows[2, m] = sums[0]
+
+
+@numba.njit(cache=True, nogil=True)
+def _slope(t: Any, y: Any, n: Any) -> tuple[float, float]:
+    """Slope of y over t by least squares with weights n, and its standard error."""
+    total = n.sum()
+    mean_t, mean_y = (n * t).sum() / total, (n * y).sum() / total
+    spread = (n * (t - mean_t) ** 2).sum()
+    slope = (n * (t - mean_t) * (y - mean_y)).sum() / spread
+    left = y - mean_y - slope * (t - mean_t)
+    return slope, math.sqrt((n * left**2).sum() / (len(t) - 2) / spread)
+
+
+@numba.njit(cache=True, nogil=True)
+def _half_life_hours(t: Any, y: Any, n: Any, sign: float) -> float:
+    weights = n.copy()
+    for again in range(_REWEIGHTED + 1):
+        lam = _fitted(t, y, weights, sign)
+        if math.isnan(lam):
+            return UNKNOWN_HALF_LIFE_HOURS
+        if again == _REWEIGHTED:
+            break
+        shape = _shape(t, lam)
+        effect_0 = (weights * shape * y).sum() / (weights * shape * shape).sum()
+        z = np.abs(np.sqrt(n) * (y - effect_0 * shape))
+        scale = _HUBER * _NORMAL_MAD * np.median(z)
+        if scale == 0.0:
+            break
+        weights = n * np.minimum(1.0, scale / np.maximum(z, scale))
+    if lam <= 0.0:
+        return _LONGEST_HOURS
+    return min(max(24.0 * math.log(2.0) / lam, _SHORTEST_HOURS), _LONGEST_HOURS)
+
+
+@numba.njit(cache=True, nogil=True)
+def _fitted(t: Any, y: Any, weights: Any, sign: float) -> float:
+    """Decay a day that fits best, negative for growth; NaN where no effect of the sign fits better than none."""
+    best_gain, best = _gain(t, y, weights, sign, 0.0), 0.0
+    slowest = 24.0 * math.log(2.0) / _LONGEST_HOURS
+    quarter = np.empty((_PER_OCTAVE, len(t)))
+    for grows in range(2):
+        turn = -1.0 if grows else 1.0
+        for k in range(_OCTAVES * _PER_OCTAVE + 1):
+            j = k % _PER_OCTAVE
+            if k < _PER_OCTAVE:
+                quarter[j] = _shape(t, turn * slowest * 2.0 ** (k / _PER_OCTAVE))
+            else:
+                quarter[j] *= quarter[j]  # twice the decay
+            gain = _gain_of(quarter[j], y, weights, sign)
+            if gain > best_gain:
+                best_gain, best = gain, turn * slowest * 2.0 ** (k / _PER_OCTAVE)
+    if best_gain <= 0.0:
+        return np.nan
+    return _refined(t, y, weights, sign, best) if best > slowest else best
+
+
+@numba.njit(cache=True, nogil=True)
+def _refined(t: Any, y: Any, weights: Any, sign: float, lam: float) -> float:
+    """Golden-section search between the neighbours of a decay in the grid, in the logarithm."""
+    step = math.log(2.0) / _PER_OCTAVE
+    low, high = math.log(lam) - step, math.log(lam) + step
+    left, right = high - _GOLDEN * (high - low), low + _GOLDEN * (high - low)
+    gain_left = _gain(t, y, weights, sign, math.exp(left))
+    gain_right = _gain(t, y, weights, sign, math.exp(right))
+    for _ in range(_GOLDEN_STEPS):
+        if gain_left >= gain_right:
+            high, right, gain_right = right, left, gain_left
+            left = high - _GOLDEN * (high - low)
+            gain_left = _gain(t, y, weights, sign, math.exp(left))
+        else:
+            low, left, gain_left = left, right, gain_right
+            right = low + _GOLDEN * (high - low)
+            gain_right = _gain(t, y, weights, sign, math.exp(right))
+    return math.exp((low + high) / 2.0)
+
+
+@numba.njit(cache=True, nogil=True)
+def _gain(t: Any, y: Any, weights: Any, sign: float, lam: float) -> float:
+    return _gain_of(_shape(t, lam), y, weights, sign)
+
+
+@numba.njit(cache=True, nogil=True)
+def _gain_of(shape: Any, y: Any, weights: Any, sign: float) -> float:
+    """Squares that a shape with its best effect_0 takes off, 0 where that has the other sign."""
+    over, under = 0.0, 0.0
+    for i in range(len(y)):
+        over += weights[i] * shape[i] * y[i]
+        under += weights[i] * shape[i] * shape[i]
+    return over * over / under if over * sign > 0.0 else 0.0
+
+
+@numba.njit(cache=True, nogil=True)
+def _shape(t: Any, lam: float) -> Any:
+    """exp(-lam t), 1 at the first window, or for growth at the last: so that nothing overflows."""
+    return np.exp(-lam * (t - (t[0] if lam >= 0.0 else t[-1])))
