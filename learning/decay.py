@@ -27,11 +27,10 @@ _WINDOW_TRADES: Final = 20.0
 _FEWEST_WINDOWS: Final = 5
 _LONGEST_HOURS: Final = 8_760.0
 _SHORTEST_HOURS: Final = 1.0
-_PER_OCTAVE: Final = 4
-_OCTAVES: Final = 13
-"""8,760 h halved 13 times is 1.07 h: the last of the grid that is not under the shortest."""
+_HALF_LIVES: Final = 48
+"""Evenly in the logarithm from the longest to the shortest: neighbours differ by a fifth."""
 _GOLDEN: Final = (math.sqrt(5.0) - 1.0) / 2.0
-_GOLDEN_STEPS: Final = 30
+_GOLDEN_STEPS: Final = 40
 _REWEIGHTED: Final = 3
 _HUBER: Final = 1.345
 """95 % of the efficiency of least squares where the noise is normal (Huber, Robust Statistics, 1981)."""
@@ -212,74 +211,70 @@ def _slope(t: Any, y: Any, n: Any) -> tuple[float, float]:
 
 @numba.njit(cache=True, nogil=True)
 def _half_life_hours(t: Any, y: Any, n: Any, sign: float) -> float:
+    rates = _rates()
+    shapes = np.empty((len(rates), len(t)))
+    for i in range(len(rates)):
+        shapes[i] = _shape(t, rates[i])
     weights = n.copy()
     for again in range(_REWEIGHTED + 1):
-        lam = _fitted(t, y, weights, sign)
-        if math.isnan(lam):
+        rate = _fitted(t, y, weights, sign, rates, shapes)
+        if math.isnan(rate):
             return UNKNOWN_HALF_LIFE_HOURS
         if again == _REWEIGHTED:
             break
-        shape = _shape(t, lam)
+        shape = _shape(t, rate)
         effect_0 = (weights * shape * y).sum() / (weights * shape * shape).sum()
         z = np.abs(np.sqrt(n) * (y - effect_0 * shape))
-        scale = _HUBER * _NORMAL_MAD * np.median(z)
-        if scale == 0.0:
+        bound = _HUBER * _NORMAL_MAD * np.median(z)
+        if bound == 0.0:
             break
-        weights = n * np.minimum(1.0, scale / np.maximum(z, scale))
-    if lam <= 0.0:
+        weights = n * np.minimum(1.0, bound / np.maximum(z, bound))
+    if rate <= 0.0:
         return _LONGEST_HOURS
-    return min(max(24.0 * math.log(2.0) / lam, _SHORTEST_HOURS), _LONGEST_HOURS)
+    return min(max(24.0 * math.log(2.0) / rate, _SHORTEST_HOURS), _LONGEST_HOURS)
 
 
 @numba.njit(cache=True, nogil=True)
-def _fitted(t: Any, y: Any, weights: Any, sign: float) -> float:
+def _rates() -> Any:
+    """Decays a day to try: none, those of the grid from the slowest on, then as many growths."""
+    rates = np.zeros(2 * _HALF_LIVES + 1)
+    for i in range(_HALF_LIVES):
+        hours = math.exp(math.log(_LONGEST_HOURS) * (_HALF_LIVES - 1 - i) / (_HALF_LIVES - 1))
+        rates[1 + i] = 24.0 * math.log(2.0) / hours
+        rates[1 + _HALF_LIVES + i] = -rates[1 + i]
+    return rates
+
+
+@numba.njit(cache=True, nogil=True)
+def _fitted(t: Any, y: Any, weights: Any, sign: float, rates: Any, shapes: Any) -> float:
     """Decay a day that fits best, negative for growth; NaN where no effect of the sign fits better than none."""
-    best_gain, best = _gain(t, y, weights, sign, 0.0), 0.0
-    slowest = 24.0 * math.log(2.0) / _LONGEST_HOURS
-    quarter = np.empty((_PER_OCTAVE, len(t)))
-    for grows in range(2):
-        turn = -1.0 if grows else 1.0
-        for k in range(_OCTAVES * _PER_OCTAVE + 1):
-            j = k % _PER_OCTAVE
-            if k < _PER_OCTAVE:
-                quarter[j] = _shape(t, turn * slowest * 2.0 ** (k / _PER_OCTAVE))
-            else:
-                quarter[j] *= quarter[j]  # twice the decay
-            gain = _gain_of(quarter[j], y, weights, sign)
-            if gain > best_gain:
-                best_gain, best = gain, turn * slowest * 2.0 ** (k / _PER_OCTAVE)
-    if best_gain <= 0.0:
+    best, best_gain = 0, 0.0
+    for i in range(len(rates)):
+        gain = _gain(shapes[i], y, weights, sign)
+        if gain > best_gain:
+            best, best_gain = i, gain
+    if best_gain == 0.0:
         return np.nan
-    return _refined(t, y, weights, sign, best) if best > slowest else best
-
-
-@numba.njit(cache=True, nogil=True)
-def _refined(t: Any, y: Any, weights: Any, sign: float, lam: float) -> float:
-    """Golden-section search between the neighbours of a decay in the grid, in the logarithm."""
-    step = math.log(2.0) / _PER_OCTAVE
-    low, high = math.log(lam) - step, math.log(lam) + step
+    if rates[best] <= 0.0:
+        return rates[best]
+    low, high = rates[best - 1], rates[min(best + 1, _HALF_LIVES)]
     left, right = high - _GOLDEN * (high - low), low + _GOLDEN * (high - low)
-    gain_left = _gain(t, y, weights, sign, math.exp(left))
-    gain_right = _gain(t, y, weights, sign, math.exp(right))
+    gain_left = _gain(_shape(t, left), y, weights, sign)
+    gain_right = _gain(_shape(t, right), y, weights, sign)
     for _ in range(_GOLDEN_STEPS):
         if gain_left >= gain_right:
             high, right, gain_right = right, left, gain_left
             left = high - _GOLDEN * (high - low)
-            gain_left = _gain(t, y, weights, sign, math.exp(left))
+            gain_left = _gain(_shape(t, left), y, weights, sign)
         else:
             low, left, gain_left = left, right, gain_right
             right = low + _GOLDEN * (high - low)
-            gain_right = _gain(t, y, weights, sign, math.exp(right))
-    return math.exp((low + high) / 2.0)
+            gain_right = _gain(_shape(t, right), y, weights, sign)
+    return (low + high) / 2.0
 
 
 @numba.njit(cache=True, nogil=True)
-def _gain(t: Any, y: Any, weights: Any, sign: float, lam: float) -> float:
-    return _gain_of(_shape(t, lam), y, weights, sign)
-
-
-@numba.njit(cache=True, nogil=True)
-def _gain_of(shape: Any, y: Any, weights: Any, sign: float) -> float:
+def _gain(shape: Any, y: Any, weights: Any, sign: float) -> float:
     """Squares that a shape with its best effect_0 takes off, 0 where that has the other sign."""
     over, under = 0.0, 0.0
     for i in range(len(y)):
@@ -289,6 +284,6 @@ def _gain_of(shape: Any, y: Any, weights: Any, sign: float) -> float:
 
 
 @numba.njit(cache=True, nogil=True)
-def _shape(t: Any, lam: float) -> Any:
-    """exp(-lam t), 1 at the first window, or for growth at the last: so that nothing overflows."""
-    return np.exp(-lam * (t - (t[0] if lam >= 0.0 else t[-1])))
+def _shape(t: Any, rate: float) -> Any:
+    """exp(-rate t), 1 at the first window, or for growth at the last: so that nothing overflows."""
+    return np.exp(-rate * (t - (t[0] if rate >= 0.0 else t[-1])))
