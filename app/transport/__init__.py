@@ -30,12 +30,14 @@ from __future__ import annotations
 
 from app.transport.app import LeverApp, create_app, running
 from app.transport.failstop import EXIT_CODE, FailStop, exit_process
+from app.transport.recovery_report import RecoveryProgress
 from app.transport.versions import check_versions
 
 __all__ = [
     "EXIT_CODE",
     "FailStop",
     "LeverApp",
+    "RecoveryProgress",
     "check_versions",
     "create_app",
     "exit_process",

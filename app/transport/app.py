@@ -18,6 +18,7 @@ from yarl import URL
 from app.transport import embedded, kafka
 from app.transport.failstop import FailStop, exit_process
 from app.transport.recovery import PromptTableManager
+from app.transport.recovery_report import RecoveryProgress
 from app.transport.schedule import ByTimestamp
 from app.transport.versions import check_versions
 from leverloop.brokers import embedded_path
@@ -37,12 +38,14 @@ class LeverApp(faust.App):
     """Faust app that ends its process where Faust would lose an event.
 
     Make one with `create_app`. `failed` is the reason once `fail` was called: nothing is committed after.
+    `on_recovery` may be set to hear how a recovery goes that takes longer than half a second.
     """
 
     fail_stop: FailStop = staticmethod(exit_process)
     transport_class: Any = None
     log_path: Path
     failed: str | None = None
+    on_recovery: Callable[[RecoveryProgress], None] = staticmethod(lambda _: None)
 
     def fail(self, reason: str, error: BaseException | None = None) -> None:
         """End the process: commit nothing more, log one line, call `fail_stop`.

@@ -9,6 +9,7 @@ from faust.transport import base
 from yarl import URL
 
 from app.transport.barrier import BarrierConsumer, BarrierProducer
+from app.transport.changelog import Changelogs, EmbeddedChangelogs
 from app.transport.log_consumer import LogConsumer
 from app.transport.log_producer import LogProducer
 from app.transport.outbox import Outbox
@@ -75,6 +76,10 @@ class Transport(base.Transport):
         if self._lock.held:
             self.log.close()
             self._lock.release()
+
+    def changelogs(self) -> Changelogs:
+        """Changelogs, to be read in bulk."""
+        return EmbeddedChangelogs(self.app.log_path)
 
     def partitions(self, topic: str) -> int | None:
         """Partitions of a topic, None if it does not exist; never changes once there."""

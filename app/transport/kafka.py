@@ -13,6 +13,8 @@ from faust.types import TP
 from mode import Service
 
 from app.transport.barrier import BarrierConsumer, BarrierProducer
+from app.transport.changelog import Changelogs
+from app.transport.kafka_changelog import KafkaChangelogs
 
 __all__ = ["Consumer", "IdempotentProducer", "Producer", "SeekingConsumer", "Transport"]
 
@@ -117,6 +119,10 @@ class Transport(aiokafka.Transport):
 
     Consumer = Consumer
     Producer = Producer
+
+    def changelogs(self) -> Changelogs:
+        """Changelogs, to be read in bulk."""
+        return KafkaChangelogs(self.app)
 
 
 def _now() -> float:
