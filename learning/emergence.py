@@ -84,7 +84,7 @@ def _incremental(parent: Any, effect: Any, own: Any) -> Any:
 
 
 @numba.njit(cache=True, nogil=True)
-def _hash(codes: Any, without: int) -> int:
+def _hash(codes: Any, without: int) -> Any:
     mixed = np.uint64(14695981039346656037)  # FNV-1a, over codes instead of bytes
     for d in range(len(codes)):
         value = np.uint64(0 if d == without else codes[d])

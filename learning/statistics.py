@@ -248,7 +248,7 @@ def group_view(cells: GroupCells, epoch_at_ms: int, baselines: Baselines, segmen
 
 def view_stats(view: GroupView, codes: npt.NDArray[Any], parameters: Parameters) -> GroupStats:
     """Statistics of any subsets of a group, (n_subsets, n_dimensions) codes, in the order given."""
-    lineage = Lineage(codes)
+    lineage = Lineage(np.asarray(codes).reshape(-1, view.clustered.codes.shape[1]))
     wanted = lineage.codes[: lineage.n_subsets]
     rr_q = view.rr_q.astype(np.float64)  # whole numbers: their sums are exact, whatever the order
     effect = view.clustered.effects(lineage.codes, rr_q, rr_q)
