@@ -1,21 +1,33 @@
 """Spec section 6 once more, in plain Python over the raw documents: slow, exact, and sharing no code with the core.
 
-Nothing here is imported from `learning`: what it knows of the definitions it knows from the specification.
+Nothing here is imported from `learning`: what it knows of the definitions it knows from the specification
+and, where that leaves a choice, from docs/statistics.md. Names are those of `GroupStats`; None is not known.
 """
 
+import hashlib
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping
 from fractions import Fraction
+from itertools import combinations
 from typing import Any, NamedTuple
 
+from tests.laws import brute_windows
+from tests.laws.brute_days import block_length
+
 CATEGORY = {
-    "entry_immediate": "entry", "E1": "entry", "add": "add", "trim": "trim", "partial_exit": "trim",
-    "cut": "exit", "allocation": "allocation",
+    "entry_immediate": "entry", "E1": "entry", "entry": "entry", "add": "add", "trim": "trim", "partial_exit": "trim",
+    "cut": "exit", "panic_exit": "exit", "emergency_exit": "exit", "exit": "exit", "allocation": "allocation",
 }  # fmt: skip
 REGIME = ("macro_phase", "meso_phase", "micro_phase", "bucket_leader")
 SEGMENT = {"pm": ("bucket", "timeframe"), "dm": ("bucket", "chain")}
 DAY_MS = 86_400_000
+SCALE = 100_000
+TINY = 1e-9
+N_MIN = (10, 10, 20, 20, 30, 30, 50)
 Scope = dict[str, Any]
+Segment = tuple[str, str]
+Subset = tuple[tuple[str, Any], ...]
 
 
 class Row(NamedTuple):
@@ -30,44 +42,63 @@ class Row(NamedTuple):
     rr: int
     closed_at_ms: int
     paid_back_ms: int
+    missed_entry_rr: float | None = None
+    missed_exit_rr: float | None = None
+
+    @property
+    def when(self) -> tuple[int, int, int]:
+        """Order of actions in time; of two at the same time the hashes of their trades and of themselves decide."""
+        return self.at_ms, _hash(self.trade_id), _hash(self.action_id)
 
     @property
     def category(self) -> str:
         return f"{self.module}|{self.group.rpartition('|')[2]}"
 
     @property
-    def segment(self) -> tuple[str, str]:
+    def segment(self) -> Segment:
         first, second = SEGMENT[self.module]
         return str(self.scope.get(first, "")), str(self.scope.get(second, ""))
 
 
 def rows_of(actions: list[Any], trades: list[Any]) -> list[Row]:
-    """Every action of a closed trade, in time order."""
-    closes = {trade["trade_id"]: trade for trade in trades}
-    rows = []
-    for action in actions:
-        trade = closes[action["trade_id"]]
-        module, key = action["module"], action["pattern_key"]
-        key = key if key.startswith(f"{module}.") else f"{module}.{key}"
-        rr = 10.0 if trade["rr"] is None else max(-10.0, min(10.0, trade["rr"]))
-        payback_ms = trade["payback_ms"]
-        rows.append(
-            Row(
-                trade_id=action["trade_id"],
-                action_id=action["action_id"],
-                group=f"{key}|{CATEGORY[action['action_type']]}",
-                module=module,
-                at_ms=action["event_at_ms"],
-                scope={k: v for k, v in action["scope"].items() if v not in (None, "", "Unknown", "unknown")},
-                rr=round(rr * 100_000),
-                closed_at_ms=trade["event_at_ms"],
-                paid_back_ms=trade["event_at_ms"] - trade["opened_at_ms"] if payback_ms is None else payback_ms,
-            )
-        )
-    return sorted(rows, key=lambda row: (row.at_ms, row.action_id))
+    """Every action of a closed trade, in order; the highest revision stands, a void takes back."""
+    closes: dict[str, Any] = {}
+    for trade in sorted(trades, key=lambda trade: trade.get("revision", 0)):
+        closes[trade["trade_id"]] = trade
+    rows = {
+        action["action_id"]: _row(action, closes[action["trade_id"]])
+        for action in actions
+        if action["trade_id"] in closes and not closes[action["trade_id"]].get("void", False)
+    }
+    return sorted(rows.values(), key=lambda row: row.when)
 
 
-def first_of_each_trade(rows: list[Row]) -> list[Row]:
+def _hash(name: str) -> int:
+    return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "little", signed=True)
+
+
+def _row(action: Any, trade: Any) -> Row:
+    module, key = action["module"], action["pattern_key"]
+    key = key if key.startswith(f"{module}.") else f"{module}.{key}"
+    rr = 10.0 if trade["rr"] is None else max(-10.0, min(10.0, trade["rr"]))
+    payback_ms = trade.get("payback_ms")
+    missed = trade.get("counterfactual") or {}
+    return Row(
+        trade_id=action["trade_id"],
+        action_id=action["action_id"],
+        group=f"{key}|{CATEGORY[action['action_type']]}",
+        module=module,
+        at_ms=action["event_at_ms"],
+        scope={k: v for k, v in action["scope"].items() if v not in (None, "", "Unknown", "unknown")},
+        rr=round(rr * SCALE),
+        closed_at_ms=trade["event_at_ms"],
+        paid_back_ms=trade["event_at_ms"] - trade["opened_at_ms"] if payback_ms is None else payback_ms,
+        missed_entry_rr=missed.get("missed_entry_rr"),
+        missed_exit_rr=missed.get("missed_exit_rr"),
+    )
+
+
+def first_of_each_trade(rows: Iterable[Row]) -> list[Row]:
     """The first of some rows, per trade."""
     found: dict[str, Row] = {}
     for row in rows:
@@ -79,96 +110,225 @@ def inside(row: Row, scope: Scope) -> bool:
     return all(row.scope.get(name) == value for name, value in scope.items())
 
 
-def baseline(rows: list[Row], group: str, category: str, segment: tuple[str, str]) -> tuple[Fraction, str]:
+def tracked(rows: list[Row], group: str, max_dims: int, n_min: tuple[int, ...] = N_MIN) -> dict[Subset, int]:
+    """Subsets of a group, as sorted pairs, with n of those that have enough trades."""
+    trades: dict[Subset, set[str]] = defaultdict(set)
+    for row in rows:
+        if row.group == group:
+            pairs = sorted(row.scope.items())
+            for k in range(1, min(max_dims, len(pairs)) + 1):
+                for subset in combinations(pairs, k):
+                    trades[subset].add(row.trade_id)
+    return {
+        subset: len(found) for subset, found in trades.items() if len(found) >= n_min[min(len(subset), len(n_min)) - 1]
+    }
+
+
+def baseline(rows: list[Row], group: str, category: str, segment: Segment) -> tuple[Fraction, str]:
     """rr_baseline in R of a trade of a group in a segment, and its level."""
-    everyone = first_of_each_trade([row for row in rows if row.category == category])
+    by_id = sorted(rows, key=lambda row: (row.at_ms, row.action_id))  # an outcome says whether it is the first
+    everyone = first_of_each_trade(row for row in by_id if row.category == category)
     others = [row for row in everyone if row.group != group]
     same = [row.rr for row in others if row.segment == segment]
     if len(same) >= 10:
-        return Fraction(sum(same), len(same) * 100_000), "segment"
+        return Fraction(sum(same), len(same) * SCALE), "segment"
     sides = [[row.rr for row in others if row.segment[side] == segment[side]] for side in (0, 1)]
     used = [side for side in sides if len(side) >= 5]
     if used:
         n = sum(map(len, used))
-        return sum(
-            (Fraction(sum(side), len(side)) * len(side) for side in used), Fraction(0)
-        ) / n / 100_000, "marginals"
+        return sum((Fraction(sum(side), len(side)) * len(side) for side in used), Fraction(0)) / n / SCALE, "marginals"
     if everyone:
-        return Fraction(sum(row.rr for row in everyone), len(everyone) * 100_000), "category"
+        return Fraction(sum(row.rr for row in everyone), len(everyone) * SCALE), "category"
     return Fraction(0), "none"
 
 
-def statistics(rows: list[Row], group: str, scope: Scope, *, tau_days: float = 30.0) -> dict[str, Any]:
-    """Every number of spec section 6 for one subset of a group."""
-    mine = [row for row in rows if row.group == group and inside(row, scope)]
-    trades = first_of_each_trade(mine)
-    n = len(trades)
-    rr = [Fraction(row.rr, 100_000) for row in trades]
-    mean = sum(rr, Fraction(0)) / n
-    variance = sum(((x - mean) ** 2 for x in rr), Fraction(0)) / (n - 1) if n > 1 else None
-    bases = [baseline(rows, group, row.category, row.segment) for row in trades]
-    deltas = [x - base for x, (base, _) in zip(rr, bases, strict=True)]
-    delta = sum(deltas, Fraction(0)) / n
-    by_segment: dict[tuple[str, str], list[Fraction]] = defaultdict(list)
+class BruteForce:
+    """Every number of one subset after another; what is the same for many subsets is counted once."""
+
+    def __init__(self, rows: list[Row], tau_days: float = 30.0) -> None:
+        self.rows, self.tau_ms = rows, tau_days * DAY_MS
+        self._groups: dict[str, list[Row]] = defaultdict(list)
+        for row in rows:
+            self._groups[row.group].append(row)
+        self._baselines: dict[tuple[str, str, Segment], tuple[Fraction, str]] = {}
+        self._clusters: dict[tuple[str, Subset], Mapping[str, Any]] = {}
+        self._effects: dict[tuple[str, Subset], dict[str, Any]] = {}
+
+    def statistics(self, group: str, scope: Scope) -> dict[str, Any]:
+        """Every number of spec section 6 for one subset of a group that has trades."""
+        mine = [row for row in self._groups[group] if inside(row, scope)]
+        trades = first_of_each_trade(mine)
+        rr = [Fraction(row.rr, SCALE) for row in trades]
+        n, mean = len(trades), _mean(rr)
+        variance = float(sum((x - mean) ** 2 for x in rr) / (n - 1)) if n > 1 else None
+        bases = [self.baseline(group, row) for row in trades]
+        deltas = [x - base for x, (base, _) in zip(rr, bases, strict=True)]
+        levels = Counter(level for _, level in bases)
+        found = {
+            "n": n,
+            "n_actions": len(mine),
+            "last_closed_at_ms": max(row.closed_at_ms for row in trades),
+            "avg_rr": float(mean),
+            "variance": variance,
+            "win_rate": sum(x > 0 for x in rr) / n,
+            "rr_baseline": float(_mean([base for base, _ in bases])),
+            "rr_baseline_level": min(level for level, times in levels.items() if times == max(levels.values())),
+            "delta_rr": float(_mean(deltas)),
+            "time_efficiency": 1.0 / (1.0 + sum(row.paid_back_ms for row in trades) / n / DAY_MS),
+            **_coherence(trades, deltas),
+            **_recurrence(trades, deltas, self.tau_ms),
+            **_missed(trades),
+            **self.effect(group, scope),
+            **self._decay(group, scope),
+        }
+        found["edge_raw"], found["emergence_score"] = _edge(found), self._emergence(group, scope, found)
+        return found | {"undecided": _undecided(trades, deltas, found)}
+
+    def baseline(self, group: str, row: Row) -> tuple[Fraction, str]:
+        """rr_baseline of the trade of a row, and its level."""
+        key = (group, row.category, row.segment)
+        if key not in self._baselines:
+            self._baselines[key] = baseline(self.rows, *key)
+        return self._baselines[key]
+
+    def effect(self, group: str, scope: Scope) -> dict[str, Any]:
+        """effect_rr, its clustered error, and the clusters with a trade inside."""
+        key = (group, tuple(sorted(scope.items())))
+        if key not in self._effects:
+            self._effects[key] = self._effect(group, scope)
+        return self._effects[key]
+
+    def _effect(self, group: str, scope: Scope) -> dict[str, Any]:
+        met, rest = self._sides(group, scope)
+        cluster_of = self.clusters(group, scope)
+        difference, error = clustered(met, rest, lambda row: cluster_of[row.action_id])
+        return {
+            "effect_rr": difference,
+            "effect_error_rr": error,
+            "n_clusters": len({cluster_of[row.action_id] for row in met}),
+        }
+
+    def clusters(self, group: str, scope: Scope) -> Mapping[str, Any]:
+        """Action -> cluster of its trade, as the errors of a subset see it."""
+        pinned = tuple(sorted((name, value) for name, value in scope.items() if name in REGIME))
+        key = (group, pinned)
+        if key not in self._clusters:
+            mine = self._groups[group]
+            self._clusters[key] = spells(mine, dict(pinned)) if pinned else blocks(mine)
+        return self._clusters[key]
+
+    def _sides(self, group: str, scope: Scope) -> tuple[list[Row], list[Row]]:
+        """Trades of a group with an action in a subset, and its others, each by its first such action."""
+        mine = self._groups[group]
+        met = first_of_each_trade(row for row in mine if inside(row, scope))
+        met_ids = {row.trade_id for row in met}
+        return met, [row for row in first_of_each_trade(mine) if row.trade_id not in met_ids]
+
+    def _decay(self, group: str, scope: Scope) -> dict[str, Any]:
+        effect_rr = self.effect(group, scope)["effect_rr"]
+        met, rest = ([(row.closed_at_ms // DAY_MS, row.rr) for row in side] for side in self._sides(group, scope))
+        windows = brute_windows.windows(met, rest)
+        found = brute_windows.decay(windows, effect_rr)
+        return {**found, "half_life_hours": brute_windows.half_life(windows, effect_rr)}
+
+    def _emergence(self, group: str, scope: Scope, found: Scope) -> float | None:
+        """How much more it says than the best of its parents, for its noise."""
+        effect_rr, variance = found["effect_rr"], found["variance"]
+        if effect_rr is None or variance is None:
+            return None
+        parents = [{name: scope[name] for name in scope if name != free} for free in scope]
+        effects = [self.effect(group, parent)["effect_rr"] or 0.0 for parent in parents]
+        added: float = min(math.copysign(1.0, effect_rr) * (effect_rr - parent) for parent in effects)
+        return added / (1 + variance) / math.sqrt(max(found["n"], 3))
+
+
+def _segment_means(trades: list[Row], deltas: list[Fraction]) -> list[Fraction]:
+    """Mean of rr less the baseline, per segment with enough trades."""
+    by_segment: dict[Segment, list[Fraction]] = defaultdict(list)
     for row, value in zip(trades, deltas, strict=True):
         by_segment[row.segment].append(value)
-    tested = [sum(values, Fraction(0)) / len(values) for values in by_segment.values() if len(values) >= 5]
-    positive = [value for value in tested if _sign(value) == _sign(delta)]
-    newest = max(row.closed_at_ms for row in trades)
-    weights = [math.exp((row.closed_at_ms - newest) / (tau_days * DAY_MS)) for row in trades]
-    recurrence = math.fsum(w * float(d) for w, d in zip(weights, deltas, strict=True)) / math.fsum(weights)
-    score = max(0.0, math.tanh(math.copysign(1.0, delta) * recurrence))
-    efficiency = 1.0 / (1.0 + sum(row.paid_back_ms for row in trades) / n / DAY_MS)
-    coherence = len(positive) / len(tested) if tested else None
-    edge = None
-    if variance is not None:
-        c = 1.0 / (1.0 + float(variance))
-        factors = [f for f in (efficiency, coherence, score) if f is not None]
-        edge = float(delta) * c * math.log(1 + n) * (0.5 + 0.5 * sum(factors) / len(factors)) * c
-    levels = [level for _, level in bases]
+    return [_mean(values) for values in by_segment.values() if len(values) >= 5]
+
+
+def _coherence(trades: list[Row], deltas: list[Fraction]) -> dict[str, Any]:
+    tested = _segment_means(trades, deltas)
+    positive = [value for value in tested if _sign(value) == _sign(_mean(deltas))]
     return {
-        "n": n,
-        "n_actions": len(mine),
-        "avg_rr": float(mean),
-        "variance": None if variance is None else float(variance),
-        "win_rate": sum(x > 0 for x in rr) / n,
-        "rr_baseline": float(sum((base for base, _ in bases), Fraction(0)) / n),
-        "rr_baseline_levels": {level for level in levels if levels.count(level) == max(map(levels.count, levels))},
-        "delta_rr": float(delta),
-        "time_efficiency": efficiency,
-        "field_coherence": coherence,
+        "field_coherence": len(positive) / len(tested) if tested else None,
         "segments_tested": len(tested),
         "segments_positive": len(positive),
-        "recurrence_raw": recurrence,
-        "recurrence_score": score,
-        "edge_raw": edge,
-        "last_closed_at_ms": newest,
     }
 
 
+def _undecided(trades: list[Row], deltas: list[Fraction], found: dict[str, Any]) -> set[str]:
+    """Fields that hang on the sign of what is 0 here, and may be a rounding off it there."""
+    names: set[str] = set()
+    if abs(_mean(deltas)) < TINY:
+        names |= {"field_coherence", "segments_positive", "recurrence_score"}
+    if any(abs(value) < TINY for value in _segment_means(trades, deltas)):
+        names |= {"field_coherence", "segments_positive", "edge_raw"}
+    if found["effect_rr"] is not None and abs(found["effect_rr"]) < TINY:
+        names |= {"emergence_score", "trend", "half_life_hours"}
+    slope, error = found["decay_rr_per_day"], found["decay_error_rr_per_day"]
+    if slope is not None and abs(abs(slope) - 2 * error) < TINY:
+        names |= {"trend"}
+    return names
+
+
+def _recurrence(trades: list[Row], deltas: list[Fraction], tau_ms: float) -> dict[str, Any]:
+    newest = max(row.closed_at_ms for row in trades)
+    weights = [math.exp((row.closed_at_ms - newest) / tau_ms) for row in trades]
+    raw = math.fsum(w * float(d) for w, d in zip(weights, deltas, strict=True)) / math.fsum(weights)
+    return {"recurrence_raw": raw, "recurrence_score": max(0.0, math.tanh(_sign(_mean(deltas)) * raw))}
+
+
+def _missed(trades: list[Row]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name in ("missed_entry", "missed_exit"):
+        known = [value for row in trades if (value := getattr(row, f"{name}_rr")) is not None]
+        found[f"{name}_n"] = len(known)
+        found[f"{name}_rr"] = math.fsum(known) / len(known) if known else None
+    return found
+
+
+def _edge(found: dict[str, Any]) -> float | None:
+    if found["variance"] is None:
+        return None
+    c = 1.0 / (1.0 + found["variance"])
+    factors = [found[name] for name in ("time_efficiency", "field_coherence", "recurrence_score")]
+    known = [factor for factor in factors if factor is not None]
+    steadiness = 0.5 + 0.5 * sum(known) / len(known)
+    edge: float = found["delta_rr"] * c * math.log(1 + found["n"]) * steadiness * c
+    return edge
+
+
 def effect(rows: list[Row], group: str, scope: Scope) -> tuple[float | None, float | None, int]:
-    """effect_rr, its clustered error, and the clusters with a trade inside."""
-    mine = [row for row in rows if row.group == group]
-    cluster_of = spells(mine, scope) if any(name in REGIME for name in scope) else days(mine)
-    met = first_of_each_trade([row for row in mine if inside(row, scope)])
-    met_ids = {row.trade_id for row in met}
-    rest = [row for row in first_of_each_trade(mine) if row.trade_id not in met_ids]
-    n_clusters = len({cluster_of[row.action_id] for row in met})
+    """effect_rr of a subset of a group, its clustered error, and the clusters with a trade inside."""
+    found = BruteForce(rows).effect(group, scope)
+    return found["effect_rr"], found["effect_error_rr"], found["n_clusters"]
+
+
+def clustered(met: list[Row], rest: list[Row], cluster: Callable[[Row], Any]) -> tuple[float | None, float | None]:
+    """Difference of the means of two sets of trades, and its error with the scores summed per cluster."""
     if not rest or not met:
-        return None, None, n_clusters
-    mean_in, mean_out = _mean(met), _mean(rest)
+        return None, None
+    mean_in, mean_out = (_mean([Fraction(row.rr, SCALE) for row in side]) for side in (met, rest))
     scores: dict[Any, Fraction] = defaultdict(Fraction)
     for side, mean, sign in ((met, mean_in, 1), (rest, mean_out, -1)):
         for row in side:
-            scores[cluster_of[row.action_id]] += sign * (Fraction(row.rr, 100_000) - mean) / len(side)
+            scores[cluster(row)] += sign * (Fraction(row.rr, SCALE) - mean) / len(side)
     g = len(scores)
     error = math.sqrt(sum(score**2 for score in scores.values()) * g / (g - 1)) if g > 1 else None
-    return float(mean_in - mean_out), error, n_clusters
+    return float(mean_in - mean_out), error
 
 
-def days(rows: list[Row]) -> dict[str, Any]:
-    """Action -> UTC day of the close of its trade."""
-    return {row.action_id: row.closed_at_ms // DAY_MS for row in rows}
+def blocks(rows: list[Row]) -> dict[str, Any]:
+    """Action -> block of UTC days of the close of its trade, from the first day of the group on."""
+    rr_of_day: dict[int, list[int]] = defaultdict(list)
+    for row in first_of_each_trade(rows):
+        rr_of_day[row.closed_at_ms // DAY_MS].append(row.rr)
+    first, length = min(rr_of_day, default=0), block_length(rr_of_day)
+    return {row.action_id: (row.closed_at_ms // DAY_MS - first) // length for row in rows}
 
 
 def spells(rows: list[Row], scope: Scope) -> dict[str, Any]:
@@ -176,7 +336,7 @@ def spells(rows: list[Row], scope: Scope) -> dict[str, Any]:
     pinned = {name: value for name, value in scope.items() if name in REGIME}
     found: dict[str, Any] = {}
     run, holds = 0, None
-    for row in sorted(rows, key=lambda row: (row.at_ms, row.action_id)):
+    for row in sorted(rows, key=lambda row: row.when):
         now = inside(row, pinned)
         run += now is not holds
         holds = now
@@ -184,8 +344,8 @@ def spells(rows: list[Row], scope: Scope) -> dict[str, Any]:
     return found
 
 
-def _mean(rows: list[Row]) -> Fraction:
-    return Fraction(sum(row.rr for row in rows), len(rows) * 100_000)
+def _mean(values: list[Fraction]) -> Fraction:
+    return sum(values, Fraction(0)) / len(values)
 
 
 def _sign(value: Fraction) -> int:

@@ -96,7 +96,8 @@ def half_life(found: list[Window], effect_rr: float | None) -> HalfLife:
     rate = _fit(t, y, weights, sign)
     for _ in range(3):
         level, _ = _level(t, y, weights, sign, rate)
-        z = [math.sqrt(w.n) * abs(b - level * _shape(rate, a)) for w, a, b in zip(found, t, y, strict=True)]
+        curve = [level * shape for shape in _shape(rate, t)]
+        z = [math.sqrt(w.n) * abs(value - fit) for w, value, fit in zip(found, y, curve, strict=True)]
         s = 1.4826 * median(z)
         weights = [
             w.n * min(1.0, 1.345 * s / each) if each > 0 else float(w.n) for w, each in zip(found, z, strict=True)
@@ -124,13 +125,15 @@ def _rates() -> list[float]:
 RATES = _rates()
 
 
-def _shape(rate: float, day: float) -> float:
-    return math.exp(min(-rate * day, 350.0))
+def _shape(rate: float, t: list[float]) -> list[float]:
+    """exp(-rate t), up to a factor that keeps a growth finite and that the level takes up."""
+    peak = max(-rate * day for day in t)
+    return [math.exp(-rate * day - peak) for day in t]
 
 
 def _level(t: list[float], y: list[float], weights: list[float], sign: float, rate: float) -> tuple[float, float]:
     """effect_0 of a rate, 0 where it would have the other sign, and the weighted squares that are left."""
-    shape = [_shape(rate, day) for day in t]
+    shape = _shape(rate, t)
     below = math.fsum(w * s * s for w, s in zip(weights, shape, strict=True))
     above = math.fsum(w * s * v for w, s, v in zip(weights, shape, y, strict=True))
     level = above / below if below > 0 and above * sign > 0 else 0.0

@@ -1,216 +1,216 @@
-"""Statistics of subsets: each number of spec section 6 against a plain count over the raw documents."""
+"""Statistics of subsets: each number of spec section 6 against a plain count over the raw documents.
 
-import math
-from fractions import Fraction
+Every field of `GroupStats` is compared, for every tracked subset unless `every` says otherwise.
+"""
+
+from random import Random
 from typing import Any
 
 import msgspec
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.replay import Replay
-from learning.baseline import Baselines, GroupBaseline, baseline_sums
-from learning.edge import EdgeWeights, edge_raw
 from learning.parameters import Parameters
-from learning.statistics import _variance
-from learning.tracked import Tracked, tracked
+from learning.statistics import GroupStats, group_stats, tracked_stats
 from leverloop.scope import DEFAULT_SCHEMA, ScopeSchema
 from tests.laws import brute_force
+from tests.laws.agreement import all_tracked, differences, disagreements
+from tests.laws.examples import DAY_MS, START_MS
+from tests.laws.feeding import FOREVER_MS, Groups, baselines_of, fed, in_order
 from tests.laws.streams import Stream, planted_stream, small_stream
+from tests.laws.worlds import mild_rr, numbers_of, worlds
 
-CLOSE = pytest.approx
-UP_TO_TWO = msgspec.structs.replace(
-    DEFAULT_SCHEMA,
-    modules={name: msgspec.structs.replace(module, max_dims=2) for name, module in DEFAULT_SCHEMA.modules.items()},
-)
+
+def up_to(dims: int) -> ScopeSchema:
+    modules = {name: msgspec.structs.replace(module, max_dims=dims) for name, module in DEFAULT_SCHEMA.modules.items()}
+    return msgspec.structs.replace(DEFAULT_SCHEMA, modules=modules)
+
+
+few = settings(max_examples=40)
+EVERYTHING = Parameters(n_min_by_dims=(1,))
 MANY_SMALL = Parameters(n_min_by_dims=(1, 2))
 
 
-def replayed(stream: Stream, parameters: Parameters, schema: ScopeSchema) -> Replay:
-    """Everything in one epoch's statistics: the whole stream, then the end."""
-    replay = Replay(parameters, schema)
-    for action in stream[0]:
-        replay.action(msgspec.json.encode(action))
-    for trade in stream[1]:
-        replay.trade(msgspec.json.encode(trade))
-    assert not replay.dead_letters
-    return replay
-
-
-def all_tracked(stream: Stream, parameters: Parameters, schema: ScopeSchema) -> list[tuple[str, Tracked]]:
-    # One epoch as long as the stream: the subject is the statistics, not when they are taken.
-    long = msgspec.structs.replace(parameters, epoch_ms=10**12)
-    replay = replayed(stream, long, schema)
-    groups = replay.partition.groups
-    segments = {name: schema.modules[cells.module].segment for name, cells in groups.items()}
-    end_ms = 2**53
-    baselines = Baselines([baseline_sums(cells, end_ms, segments[name]) for name, cells in groups.items()])
-    return [
-        (name, row) for name in sorted(groups) for row in tracked(groups[name], end_ms, baselines, parameters, schema)
-    ]
-
-
-def compare(stream: Stream, parameters: Parameters, every: int) -> int:
-    """Compare every so-manieth tracked subset with the brute force; return how many there were."""
+def compared(
+    stream: Stream,
+    parameters: Parameters,
+    schema: ScopeSchema,
+    *,
+    every: int = 1,
+    epoch_at_ms: int = FOREVER_MS,
+) -> int:
+    """Fail where a number differs; return how many subsets were compared."""
+    groups = fed(in_order(stream), parameters, schema)
     rows = brute_force.rows_of(*stream)
-    found = all_tracked(stream, parameters, UP_TO_TWO)
-    for group, row in found[::every]:
-        expected = brute_force.statistics(rows, group, row.scope)
-        levels = expected.pop("rr_baseline_levels")
-        given_ = msgspec.structs.asdict(row.stats)
-        assert given_.pop("rr_baseline_level") in levels
-        where = (group, row.scope)
-        assert (where, given_) == (where, {name: _close(value) for name, value in expected.items()})
-        effect, error, n_clusters = brute_force.effect(rows, group, row.scope)
-        assert (where, row.effect_rr, row.effect_error_rr, row.n_clusters) == (
-            where,
-            _close(effect),
-            _close(error),
-            n_clusters,
-        )
-    return len(found)
+    n, wrong = disagreements(groups, rows, epoch_at_ms, parameters, schema, every=every)
+    assert wrong == []
+    return n
 
 
-def _close(value: Any) -> Any:
-    return CLOSE(value, rel=1e-9, abs=1e-9) if isinstance(value, float) else value
+@settings(max_examples=80)
+@given(worlds(max_trades=14))
+def test_every_number_of_any_few_trades(documents: list[Any]) -> None:
+    compared(numbers_of(documents), EVERYTHING, DEFAULT_SCHEMA)
+
+
+@few
+@given(worlds(mended=True))
+def test_every_number_after_revisions_voids_and_duplicates(documents: list[Any]) -> None:
+    stream = numbers_of(documents)
+    groups = fed(documents, EVERYTHING, DEFAULT_SCHEMA)
+    _, wrong = disagreements(groups, brute_force.rows_of(*stream), FOREVER_MS, EVERYTHING, DEFAULT_SCHEMA)
+    assert wrong == []
 
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_every_number_of_a_small_stream(seed: int) -> None:
-    assert compare(small_stream(seed, trades=60), MANY_SMALL, every=3) > 200
+    assert compared(small_stream(seed, trades=90), MANY_SMALL, up_to(2)) > 300
+
+
+def test_every_number_of_all_dimensions_of_a_small_stream() -> None:
+    assert compared(small_stream(6, trades=120), MANY_SMALL, DEFAULT_SCHEMA, every=3) > 300
+
+
+def test_every_number_of_a_long_stream_with_windows() -> None:
+    assert compared(small_stream(7, trades=900, days=90, edge_rr=1.0), Parameters(), up_to(1)) > 50
+
+
+@pytest.mark.parametrize("epoch_at_ms", [START_MS, START_MS + 6 * DAY_MS, START_MS + 9 * DAY_MS])
+def test_at_an_epoch_only_what_closed_by_its_end_counts(epoch_at_ms: int) -> None:
+    found = compared(small_stream(8), MANY_SMALL, up_to(2), every=2, epoch_at_ms=epoch_at_ms)
+    assert (found > 100) is (epoch_at_ms > START_MS)
 
 
 def test_every_number_of_a_planted_stream() -> None:
-    assert compare(planted_stream(5, trades=400, days=40), Parameters(), every=23) > 500
+    assert compared(planted_stream(5, trades=400, days=40), Parameters(), up_to(2), every=3) > 900
+
+
+def test_every_number_of_a_planted_stream_with_windows() -> None:
+    assert compared(planted_stream(2, trades=1500, days=150), Parameters(), up_to(2), every=41) > 100
 
 
 def test_tracked_are_the_subsets_with_enough_trades_and_no_others() -> None:
-    stream = small_stream(3)
+    stream, parameters = small_stream(3), Parameters(n_min_by_dims=(6, 9, 12))
+    groups = fed(in_order(stream), parameters, DEFAULT_SCHEMA)
     rows = brute_force.rows_of(*stream)
-    for group, row in all_tracked(stream, Parameters(n_min_by_dims=(6, 9)), UP_TO_TWO):
-        trades = {r.trade_id for r in rows if r.group == group and brute_force.inside(r, row.scope)}
-        assert len(trades) == row.stats.n >= (6, 9)[len(row.scope) - 1]
+    for name, stats in all_tracked(groups, FOREVER_MS, parameters, DEFAULT_SCHEMA).items():
+        max_dims = DEFAULT_SCHEMA.modules[groups[name].module].max_dims
+        expected = brute_force.tracked(rows, name, max_dims, parameters.n_min_by_dims)
+        scopes = [tuple(sorted(groups[name].scope_of(codes).items())) for codes in stats.codes]
+        assert dict(zip(scopes, stats.n.tolist(), strict=True)) == expected
+        assert len(scopes) == len(expected)
 
 
-def test_one_trade_has_no_variance_and_no_edge() -> None:
-    stream = small_stream(4, trades=30)
-    single = [row.stats for _, row in all_tracked(stream, MANY_SMALL, UP_TO_TWO) if row.stats.n == 1]
-    assert single
-    assert {(stats.variance, stats.edge_raw) for stats in single} == {(None, None)}
+# --- any subsets asked for
 
 
-@given(st.lists(st.integers(-(2**40), 2**40), min_size=2, max_size=30))
-def test_the_variance_is_exact_however_large_the_sums(rr_q: list[int]) -> None:
-    mean = Fraction(sum(rr_q), len(rr_q))
-    exact = sum((Fraction(x) - mean) ** 2 for x in rr_q) / (len(rr_q) - 1) / 10**10
-    assert _variance(np.array(rr_q, dtype=np.int64)) == CLOSE(float(exact), rel=1e-14)
+def asked(groups: Groups, name: str, scopes: list[dict[str, Any]]) -> GroupStats:
+    cells = groups[name]
+    codes = np.array([cells.codes_of(scope) for scope in scopes], dtype=np.int32).reshape(-1, len(cells.dimensions))
+    baselines = baselines_of(groups, FOREVER_MS, DEFAULT_SCHEMA)
+    return group_stats(cells, codes, FOREVER_MS, baselines, EVERYTHING, DEFAULT_SCHEMA)
 
 
-sums = st.tuples(st.integers(1, 15), st.integers(-(10**6), 10**6))
-names = st.sampled_from(["", "micro", "mid"])
-parts = st.dictionaries(
-    st.sampled_from(["a", "b", "c"]),
-    st.dictionaries(st.tuples(names, st.sampled_from(["", "1h", "4h"])), sums, max_size=5),
-    max_size=3,
-)
+@few
+@given(worlds(max_trades=10), st.randoms(use_true_random=False))
+def test_one_subset_asked_for_has_the_bits_it_has_among_all(documents: list[Any], random: Random) -> None:
+    groups = fed(documents, EVERYTHING, DEFAULT_SCHEMA)
+    for name, stats in all_tracked(groups, FOREVER_MS, EVERYTHING, DEFAULT_SCHEMA).items():
+        some = random.sample(range(len(stats)), min(3, len(stats)))
+        for chosen in (some, some[:1]):
+            alone = asked(groups, name, [groups[name].scope_of(stats.codes[i]) for i in chosen])
+            for j, i in enumerate(chosen):
+                assert bits(alone, j) == bits(stats, i)
 
 
-@given(parts, st.sampled_from(["a", "b", "z"]), st.tuples(names, st.sampled_from(["", "1h", "4h", "1d"])))
-def test_baselines_go_from_segment_to_marginals_to_category_to_nothing(
-    of: dict[str, dict[tuple[str, str], tuple[int, int]]], group: str, segment: tuple[str, str]
-) -> None:
-    merged = Baselines(
-        GroupBaseline(group=name, category="pm|entry", segments=tuple(sorted(known.items())))
-        for name, known in of.items()
+def bits(stats: GroupStats, i: int) -> dict[str, Any]:
+    """Every field of one subset, bit for bit; the level by its name."""
+    names = set(GroupStats.__struct_fields__) - {"levels", "rr_baseline_level"}
+    found: dict[str, Any] = {name: getattr(stats, name)[i].tobytes() for name in names}
+    return found | {"level": stats.levels[stats.rr_baseline_level[i]]}
+
+
+@few
+@given(worlds(max_trades=10))
+def test_the_group_itself_is_the_subset_that_pins_nothing(documents: list[Any]) -> None:
+    groups = fed(documents, EVERYTHING, DEFAULT_SCHEMA)
+    brute = brute_force.BruteForce(brute_force.rows_of(*numbers_of(documents)))
+    for name in groups:
+        stats = asked(groups, name, [{}])
+        assert differences(stats, 0, brute.statistics(name, {})) == {}
+        assert np.isnan([stats.effect_rr[0], stats.effect_error_rr[0], stats.emergence_score[0]]).all()
+
+
+def test_what_nobody_traded_has_no_numbers() -> None:
+    groups = fed(in_order(small_stream(4)), EVERYTHING, DEFAULT_SCHEMA)
+    stats = asked(groups, "pm.uptrend.S1.buy_flag|entry", [{"bucket": "xl"}, {"bucket": "nano", "timeframe": "1m"}])
+    assert stats.n.tolist() == stats.n_actions.tolist() == stats.n_clusters.tolist() == [0, 0]
+    for name in ("avg_rr", "variance", "win_rate", "effect_rr", "effect_error_rr", "delta_rr", "edge_raw"):
+        assert np.isnan(getattr(stats, name)).all(), name
+
+
+def test_nothing_asked_for_and_nothing_there() -> None:
+    groups = fed(in_order(small_stream(4)), EVERYTHING, DEFAULT_SCHEMA)
+    cells = groups["pm.uptrend.S1.buy_flag|entry"]
+    baselines = baselines_of(groups, FOREVER_MS, DEFAULT_SCHEMA)
+    none = np.zeros((0, len(cells.dimensions)), dtype=np.int32)
+    assert len(group_stats(cells, none, FOREVER_MS, baselines, EVERYTHING, DEFAULT_SCHEMA)) == 0
+    assert len(tracked_stats(cells, START_MS - DAY_MS, baselines, EVERYTHING, DEFAULT_SCHEMA)) == 0
+
+
+# --- what is not known
+
+
+@few
+@given(worlds(max_trades=8))
+def test_one_trade_has_no_variance_and_one_cluster_no_error(documents: list[Any]) -> None:
+    groups = fed(documents, EVERYTHING, DEFAULT_SCHEMA)
+    for name, stats in all_tracked(groups, FOREVER_MS, EVERYTHING, DEFAULT_SCHEMA).items():
+        assert (np.isnan(stats.variance) == (stats.n == 1)).all()
+        assert (np.isnan(stats.edge_raw) == (stats.n == 1)).all()
+        assert np.isnan(stats.emergence_score[stats.n == 1]).all()
+        rows = brute_force.rows_of(*numbers_of(documents))
+        trades = {row.trade_id for row in rows if row.group == name}
+        assert (np.isnan(stats.effect_rr) == (stats.n == len(trades))).all()
+        if len({row.closed_at_ms // DAY_MS for row in rows if row.group == name}) == 1:
+            by_day = [i for i in range(len(stats)) if not pins_a_regime(groups[name].scope_of(stats.codes[i]))]
+            assert np.isnan(stats.effect_error_rr[by_day]).all()
+
+
+def pins_a_regime(scope: dict[str, Any]) -> bool:
+    return any(name in brute_force.REGIME for name in scope)
+
+
+def test_a_row_says_none_where_the_arrays_say_nan() -> None:
+    groups = fed(in_order(small_stream(9, trades=30)), EVERYTHING, up_to(3))
+    for stats in all_tracked(groups, FOREVER_MS, EVERYTHING, up_to(3)).values():
+        for i in range(0, len(stats), 7):
+            row = msgspec.structs.asdict(stats.row(i))
+            for name in set(row) & set(GroupStats.__struct_fields__) - {"rr_baseline_level", "trend", "codes"}:
+                value = getattr(stats, name)[i].item()
+                assert row[name] == (None if value != value else value), name  # noqa: PLR0124 - NaN differs from itself
+            assert row["rr_baseline_level"] == stats.levels[stats.rr_baseline_level[i]]
+
+
+# --- what a constant does
+
+
+@few
+@given(worlds(min_trades=2, max_trades=12, rr=mild_rr), st.integers(-300_000, 300_000))
+def test_a_constant_moves_the_mean_and_leaves_variance_effects_and_errors(documents: list[Any], more: int) -> None:
+    moved = [{**d, "rr": round(d["rr"] * 100_000 + more) / 100_000} if "rr" in d else d for d in documents]
+    before, after = (
+        all_tracked(fed(each, EVERYTHING, DEFAULT_SCHEMA), FOREVER_MS, EVERYTHING, DEFAULT_SCHEMA)
+        for each in (documents, moved)
     )
-    rows = []
-    for name, known in of.items():
-        for (bucket, timeframe), (n, rr_q) in known.items():
-            shares = [rr_q // n] * (n - 1)  # any rr of the trades with that sum
-            for i, rr in enumerate([*shares, rr_q - sum(shares)]):
-                scope = {"bucket": bucket, "timeframe": timeframe}
-                rows.append(
-                    brute_force.Row(f"{name}{bucket}{timeframe}{i}", "a", f"{name}|entry", "pm", 0, scope, rr, 0, 0)
-                )
-    value, level = merged.value("pm|entry", group, segment)
-    expected, expected_level = brute_force.baseline(rows, f"{group}|entry", "pm|entry", segment)
-    assert (value, level) == (CLOSE(float(expected), abs=1e-12), expected_level)
-
-
-@pytest.mark.parametrize(("factors", "edge"), [((0.75, 0.82, 0.45), 1.17395), ((1.0, 1.0, 0.0), 1.16927)])
-def test_the_vectors_of_the_specification(factors: tuple[float, float, float], edge: float) -> None:
-    efficiency, coherence, recurrence = factors
-    found = edge_raw(
-        delta_rr=0.65, variance=0.32, n=42,
-        time_efficiency=efficiency, field_coherence=coherence, recurrence_score=recurrence,
-    )  # fmt: skip
-    assert found == CLOSE(edge, abs=2e-5)
-
-
-def test_each_regime_weight_stands_where_the_formula_has_it() -> None:
-    weighed = EdgeWeights(time_efficiency=0.5, field_coherence=1.5, recurrence_score=1.25, variance=0.7)
-    found = edge_raw(
-        delta_rr=-0.4,
-        variance=0.6,
-        n=30,
-        time_efficiency=0.6,
-        field_coherence=0.9,
-        recurrence_score=0.2,
-        weights=weighed,
-    )
-    c = 1 / 1.6
-    steadiness = 0.5 + 0.5 * (0.5 * 0.6 + 1.5 * 0.9 + 1.25 * 0.2) / 3
-    assert found == CLOSE(-0.4 * c * math.log(31) * steadiness * c**0.7)
-
-
-unit = st.floats(0.0, 1.0)
-weights = st.builds(EdgeWeights, **{name: st.floats(0.3, 1.7) for name in EdgeWeights.__struct_fields__})
-
-
-@given(
-    st.floats(-10, 10),
-    st.floats(0, 100),
-    st.integers(2, 10**6),
-    unit,
-    st.none() | unit,
-    unit,
-    weights,
-    st.floats(0, 10),
-)
-def test_an_edge_has_the_sign_of_its_delta_and_shrinks_with_variance(
-    delta: float,
-    variance: float,
-    n: int,
-    efficiency: float,
-    coherence: float | None,
-    recurrence: float,
-    weighed: EdgeWeights,
-    more: float,
-) -> None:
-    def edge(spread: float) -> float:
-        found = edge_raw(
-            delta_rr=delta, variance=spread, n=n, time_efficiency=efficiency, field_coherence=coherence,
-            recurrence_score=recurrence, weights=weighed,
-        )  # fmt: skip
-        assert found is not None
-        return found
-
-    assert edge(variance) * delta >= 0
-    assert abs(edge(variance + more)) <= abs(edge(variance))
-
-
-@given(st.floats(-10, 10), st.floats(0, 100), st.integers(2, 10**6), unit, unit)
-def test_a_missing_factor_is_not_a_zero(
-    delta: float, variance: float, n: int, efficiency: float, recurrence: float
-) -> None:
-    def edge(coherence: float | None) -> float:
-        found = edge_raw(
-            delta_rr=delta, variance=variance, n=n, time_efficiency=efficiency, field_coherence=coherence,
-            recurrence_score=recurrence,
-        )  # fmt: skip
-        assert found is not None
-        return found
-
-    assert edge(None) == CLOSE(edge((efficiency + recurrence) / 2), rel=1e-12, abs=1e-300)
+    assert before.keys() == after.keys()
+    for name in before:
+        one, other = before[name], after[name]
+        np.testing.assert_array_equal(one.codes, other.codes)
+        np.testing.assert_allclose(other.avg_rr - one.avg_rr, more / 100_000, rtol=0, atol=1e-12)
+        np.testing.assert_allclose(other.rr_baseline - one.rr_baseline, more / 100_000, rtol=0, atol=1e-12)
+        for field in ("variance", "effect_rr", "effect_error_rr", "delta_rr", "recurrence_raw", "decay_rr_per_day"):
+            np.testing.assert_allclose(getattr(other, field), getattr(one, field), rtol=1e-9, atol=1e-11)
+        assert (other.n_clusters == one.n_clusters).all()
