@@ -106,7 +106,7 @@ class Replay:
     def _count(self, outcome: Outcome | OutcomeVoided) -> None:
         if isinstance(outcome, OutcomeVoided):
             self.partition.void(outcome)
-        else:
+        elif not self.partition.is_outdated(outcome):
             self.counts["outcomes"] += 1
             self.partition.put(outcome, self.partition.counts_from_ms(outcome))
 
@@ -128,6 +128,8 @@ class Replay:
                 self.book = close_epoch(self.book, [findings], self.parameters)
                 self.events.extend(self.book.events)
             self.partition.progress = told(self.partition.progress, decision(self.book))
+            for outcome_id in self.partition.outdated(self.book.epoch_at_ms):
+                self.partition.remove(outcome_id)
 
     def _forget(self) -> None:
         now_ms = min(self._seen.values())

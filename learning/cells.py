@@ -7,53 +7,28 @@ never part of a subset. Rows have no order of their own: whoever needs one sorts
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Collection
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
+from learning.companions import Companions
+from learning.index import Index
+from learning.measures import Measures
 from learning.outcome import Outcome
 from learning.parameters import DAY_MS
+from learning.places import place_of
+from learning.ragged import Ragged, grown
+from learning.rows import FIXED, RR_SCALE, Row, hashed, quantised, row_of
+from learning.vocabulary import OTHER, Vocabulary
 from leverloop.patterns import ActionCategory, Module
-from leverloop.scope import Scope, ScopeSchema, ScopeValue
+from leverloop.scope import Scope, ScopeSchema
 
-__all__ = ["RR_SCALE", "Columns", "GroupCells", "day_of", "quantised"]
+__all__ = ["RR_SCALE", "GroupCells", "day_of", "quantised"]
 
-RR_SCALE: Final = 100_000
-"""Units of rr in one R (spec section 6: 1e-5 R)."""
-
-_FIRST_CAPACITY: Final = 256
-_UNKNOWN: Final = -1
-_NOBODY: Final = 65_535
-"""A code that no row has. Values of a dimension past the 65,534th count as missing: they form no subset."""
-
-_FIELDS: Final[dict[str, Any]] = {
-    "rr_q": np.int64,
-    "trade": np.int64,  # hash of the trade id: equal for equal trades, the same in every process
-    "action": np.int64,  # hash of the action id
-    "action_at_ms": np.int64,
-    "closed_at_ms": np.int64,
-    "hold_ms": np.int64,
-    "payback_ms": np.int64,  # -1: never paid back
-    "counts_from_ms": np.int64,  # the epoch from which the outcome counts
-    "first_of_trade": np.bool_,
-    "first_of_category": np.bool_,
-}
-
-Columns = dict[str, npt.NDArray[Any]]
-
-
-def quantised(rr: float) -> int:
-    """Return rr in units of 1e-5 R.
-
-    Examples
-    --------
-    >>> quantised(-1.234567)
-    -123457
-    """
-    return round(rr * RR_SCALE)
+_FIRST_CAPACITY: Final = 64
+_GROWTH: Final = 1.5
 
 
 class GroupCells:
@@ -74,69 +49,84 @@ class GroupCells:
         self.module: Module = module
         self.dimensions = schema.modules[module].dimensions
         self.n = 0
-        self.changes = 0
-        """Counts every insert, change and removal: tells whether the group has grown since."""
-        self._rows: dict[str, int] = {}
-        self._ids: list[str] = []
-        self._outcomes: list[Outcome] = []
-        self._codes_of: tuple[dict[ScopeValue, int], ...] = tuple({} for _ in self.dimensions)
-        self._values: tuple[list[ScopeValue], ...] = tuple([] for _ in self.dimensions)
+        self._schema = schema
+        self._words = Vocabulary(schema)
         self._codes = np.zeros((_FIRST_CAPACITY, len(self.dimensions)), dtype=np.uint16)
-        self._matches: dict[str, npt.NDArray[np.int8]] = {}
-        self._columns: Columns = {name: np.zeros(_FIRST_CAPACITY, dtype=kind) for name, kind in _FIELDS.items()}
+        self._columns = {name: np.zeros(_FIRST_CAPACITY, dtype=FIXED[name]) for name in FIXED.names or ()}
+        self._by_action, self._by_trade = Index(_FIRST_CAPACITY), Index(_FIRST_CAPACITY)
+        self._ids = Ragged(np.uint8, _FIRST_CAPACITY)
+        self._companions = Companions(_FIRST_CAPACITY, schema)
+        self._measures = Measures(_FIRST_CAPACITY)
 
     @property
     def action_category(self) -> ActionCategory:
         """Category part of the group."""
         return self.group.rpartition("|")[2]  # type: ignore[return-value]
 
-    def put(self, outcome: Outcome, counts_from_ms: int) -> None:
-        """Insert an outcome, or replace the one of the same id (which keeps its row)."""
-        row = self._rows.get(outcome.outcome_id)
-        if row is None:
-            row = self._append(outcome.outcome_id)
-        self._outcomes[row] = outcome
-        for known in self._matches.values():
-            known[row] = _UNKNOWN
-        self._codes[row] = [
-            0 if (value := outcome.scope.get(name)) is None else self._code(d, value)
-            for d, name in enumerate(self.dimensions)
-        ]
-        hold_ms = outcome.closed_at_ms - outcome.opened_at_ms
-        columns = self._columns
-        columns["rr_q"][row] = quantised(outcome.rr)
-        columns["trade"][row] = _hashed(outcome.trade_id)
-        columns["action"][row] = _hashed(outcome.outcome_id)
-        columns["action_at_ms"][row] = outcome.action_at_ms
-        columns["closed_at_ms"][row] = outcome.closed_at_ms
-        columns["hold_ms"][row] = hold_ms
-        columns["payback_ms"][row] = -1 if outcome.payback_ms is None else outcome.payback_ms
-        columns["counts_from_ms"][row] = counts_from_ms
-        columns["first_of_trade"][row] = outcome.first_of_trade
-        columns["first_of_category"][row] = outcome.first_of_category
-        self.changes += 1
+    def put(self, outcome: Outcome, counts_from_ms: int) -> int:
+        """Insert an outcome, or replace the one of the same id (which keeps its row); return its row."""
+        return self.put_row(row_of(outcome, counts_from_ms, self._schema))
 
-    def remove(self, outcome_id: str) -> bool:
+    def put_row(self, row: Row) -> int:
+        """Insert a row, or replace the one of the same id; return where it stands."""
+        fixed = np.frombuffer(row.fixed, dtype=FIXED)[0].item()
+        at = self._find(row.outcome_id, fixed[1])
+        if at is None:
+            at = self.n
+            self._reserve(1)
+            self.n += 1
+            self._set_fixed(at, fixed)
+            self._by_action.link(self._columns["action"], at)
+            self._by_trade.link(self._columns["trade"], at)
+            self._ids.put(at, np.frombuffer(row.outcome_id, dtype=np.uint8))
+        else:
+            self._by_trade.unlink(self._columns["trade"], at)
+            self._set_fixed(at, fixed)
+            self._by_trade.link(self._columns["trade"], at)
+        self._codes[at] = self._words.coded_one(row.place)[1:]
+        self._companions.put(at, row.companions)
+        self._measures.put(at, row.names, row.values)
+        self._compact()
+        return at
+
+    def load(self, rows: Sequence[Row]) -> None:
+        """Insert or replace many rows at once, of which no two have the same id."""
+        fixed = np.frombuffer(b"".join([row.fixed for row in rows]), dtype=FIXED)
+        known = self._by_action.holds(self._columns["action"], fixed["action"])
+        for i in np.flatnonzero(known).tolist():  # one by one: it may be another id of the same hash
+            self.put_row(rows[i])
+        fresh = np.flatnonzero(~known)
+        self._append([rows[i] for i in fresh.tolist()], fixed[fresh])
+
+    def remove(self, outcome_id: bytes) -> bool:
         """Take an outcome back; False if it is not there. The last row moves into its place."""
-        row = self._rows.pop(outcome_id, None)
+        row = self.find(outcome_id)
         if row is None:
             return False
         last = self.n - 1
-        if row != last:
-            self._ids[row], self._outcomes[row] = self._ids[last], self._outcomes[last]
-            self._rows[self._ids[row]] = row
-            self._codes[row] = self._codes[last]
-            for column in (*self._columns.values(), *self._matches.values()):
-                column[row] = column[last]
-        self._ids.pop()
-        self._outcomes.pop()
+        for index, name in ((self._by_action, "action"), (self._by_trade, "trade")):
+            index.unlink(self._columns[name], row)
+            if row != last:
+                index.move(self._columns[name], last, row)
+        for ragged in (self._ids, self._companions.codes, self._measures.values):
+            if row == last:
+                ragged.clear(row)
+            else:
+                ragged.move(last, row)
+        for column in (*self._columns.values(), self._codes, self._measures.shape):
+            column[row] = column[last]
+            column[last] = 0
         self.n = last
-        self.changes += 1
+        self._compact()
         return True
+
+    def find(self, outcome_id: bytes) -> int | None:
+        """Row of an outcome, None if it is not there."""
+        return self._find(outcome_id, hashed(outcome_id))
 
     def counts_from(self, outcome_id: str) -> int | None:
         """Epoch from which a known outcome counts, None for an unknown one."""
-        row = self._rows.get(outcome_id)
+        row = self.find(outcome_id.encode())
         return None if row is None else int(self._columns["counts_from_ms"][row])
 
     def counted(self, epoch_at_ms: int) -> npt.NDArray[np.int64]:
@@ -145,63 +135,91 @@ class GroupCells:
         keys = ("action", "action_at_ms", "trade")  # no order of arrival in it
         return rows[np.lexsort([self._columns[key][rows] for key in keys])]
 
+    def closed_before(self, at_ms: int) -> list[str]:
+        """Ids of the outcomes of trades that closed before a time, in no order."""
+        rows = np.flatnonzero(self._columns["closed_at_ms"][: self.n] < at_ms)
+        return [self._ids.get(row).tobytes().decode() for row in rows.tolist()]
+
     def column(self, name: str, rows: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
-        """One column at some rows."""
-        return self._columns[name][rows]
+        """One column at some rows; rr_q as int64, so that its sums and squares do not overflow."""
+        values = self._columns[name][rows]
+        return values.astype(np.int64) if name == "rr_q" else values
+
+    def payback_ms(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Time to the payback of some rows, or their hold where there was none: (n,) int64."""
+        payback_ms = self._columns["payback_ms"][rows]
+        return np.where(payback_ms < 0, self._columns["hold_ms"][rows], payback_ms)
+
+    def of_trades(self) -> tuple[Any, ...]:
+        """Return what a kernel needs to find the rows of a trade, and to count them.
+
+        Index of the trades (heads, following); columns trade, action, action_at_ms, hold_ms, payback_ms;
+        scope codes, `OTHER` among them; rr_q. Views, with room behind the last row.
+        """
+        columns = self._columns
+        return (
+            self._by_trade.heads,
+            self._by_trade.following,
+            tuple(columns[name] for name in ("trade", "action", "action_at_ms", "hold_ms", "payback_ms")),
+            self._codes,
+            columns["rr_q"],
+        )
+
+    def measure(self, name: str, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+        """Control, or other measure, of some rows by its name: (n,) float64, NaN where it was not logged.
+
+        Names: ``return_frac``, ``rr_raw``, ``missed_entry_rr``, ``signals.TS``, ``knobs.phase_scaling.S1``,
+        ``deltas.entry_delay_bars=2`` and so on.
+        """
+        return self._measures.get(name, rows)
+
+    def measure_names(self) -> tuple[str, ...]:
+        """Names of every measure ever logged here, sorted."""
+        return self._measures.names()
 
     def codes(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.uint16]:
-        """Scope codes at some rows: (n, n_dimensions) uint16, 0 where missing."""
-        return self._codes[rows]
+        """Scope codes at some rows: (n, n_dimensions) uint16, 0 where missing or past what can be coded."""
+        found = self._codes[rows]
+        if self._words.overflowed:
+            found[found == OTHER] = 0
+        return found
+
+    def folded(self) -> dict[str, int]:
+        """Dimension -> outcomes whose value is past what can be coded; empty as a rule."""
+        counts = (self._codes[: self.n] == OTHER).sum(axis=0).tolist() if self._words.overflowed else []
+        return {name: n for name, n in zip(self.dimensions, counts, strict=False) if n}
 
     def cardinalities(self) -> npt.NDArray[np.int64]:
         """Codes per dimension, the missing one included: (n_dimensions,) int64."""
-        return np.array([len(values) + 1 for values in self._values], dtype=np.int64)
+        return np.array([len(self._words.values(name)) + 1 for name in self.dimensions], dtype=np.int64)
 
-    def outcomes(self, rows: npt.NDArray[np.int64]) -> list[Outcome]:
-        """Outcomes at some rows."""
-        return [self._outcomes[row] for row in rows]
-
-    def matches(self, name: str, rows: npt.NDArray[np.int64], test: Callable[[Outcome], bool]) -> npt.NDArray[np.bool_]:
-        """Result of a test of each outcome, (n,) bool; known results of a test of that name are kept."""
-        known = self._matches.get(name)
-        if known is None:
-            known = self._matches[name] = np.full(len(self._codes), _UNKNOWN, dtype=np.int8)
-        for row in rows[known[rows] == _UNKNOWN].tolist():
-            known[row] = test(self._outcomes[row])
-        return known[rows] == 1
-
-    def keep_matches(self, names: Collection[str]) -> None:
-        """Forget the results of all tests but these."""
-        for name in [name for name in self._matches if name not in names]:
-            del self._matches[name]
+    def met(self, group: str, scope: Scope, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+        """Whether any action of each row's trade lies in a subset of a group: its own or a companion's."""
+        hit = self._companions.met(group, scope, rows)
+        return hit | self.matching(scope, rows) if group == self.group else hit
 
     def matching(self, scope: Scope, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
         """Which of some rows lie in a subset: (n,) bool."""
         hit = np.ones(len(rows), dtype=np.bool_)
         for name, value in scope.items():
-            if name not in self.dimensions:
+            code = self._words.code(name, value) if name in self.dimensions else None
+            if code is None:
                 return np.zeros(len(rows), dtype=np.bool_)
-            d = self.dimensions.index(name)
-            hit &= self._codes[rows, d] == self._codes_of[d].get(value, _NOBODY)
+            hit &= self._codes[rows, self.dimensions.index(name)] == code
         return hit
 
     def scope_of(self, codes: npt.NDArray[Any]) -> Scope:
         """Scope subset of a vector of codes, 0 where a dimension is free."""
         return {
-            name: self._values[d][code - 1]
-            for d, (name, code) in enumerate(zip(self.dimensions, codes.tolist(), strict=True))
+            name: self._words.values(name)[code - 1]
+            for name, code in zip(self.dimensions, codes.tolist(), strict=True)
             if code
         }
 
     def codes_of(self, scope: Scope) -> npt.NDArray[np.int32]:
-        """Vector of codes of a scope subset: (n_dimensions,) int32; an unseen value gets a code nobody has."""
-        return np.array(
-            [
-                self._codes_of[d].get(scope[name], _NOBODY) if name in scope else 0
-                for d, name in enumerate(self.dimensions)
-            ],
-            dtype=np.int32,
-        )
+        """Vector of codes of a scope subset: (n_dimensions,) int32; an unseen value gets a code that no row shows."""
+        codes = [self._words.code(name, scope[name]) if name in scope else 0 for name in self.dimensions]
+        return np.array([OTHER if code is None else code for code in codes], dtype=np.int32)
 
     def ordered(self, codes: npt.NDArray[np.int32]) -> npt.NDArray[np.int64]:
         """Order of coded subsets by their values, not by when each value was seen first: (n_subsets,) int64."""
@@ -216,33 +234,67 @@ class GroupCells:
 
     def value_name(self, dimension: int, code: int) -> str:
         """Text of a coded value, empty where missing."""
-        return str(self._values[dimension][code - 1]) if code else ""
+        return str(self._words.values(self.dimensions[dimension])[code - 1]) if code else ""
 
-    def _code(self, dimension: int, value: ScopeValue) -> int:
-        codes = self._codes_of[dimension]
-        code = codes.get(value)
-        if code is None:
-            if len(codes) + 1 >= _NOBODY:
-                return 0
-            code = codes[value] = len(codes) + 1
-            self._values[dimension].append(value)
-        return code
+    def rows(self) -> Iterator[Row]:
+        """Every outcome as a row again, in no order; a value past what can be coded is missing in it."""
+        for at in range(self.n):
+            place = place_of(self.group, self.scope_of(self.codes(np.array([at]))[0]), self._schema)
+            names, values = self._measures.row(at)
+            yield Row(
+                outcome_id=self._ids.get(at).tobytes(),
+                fixed=np.array([tuple(column[at] for column in self._columns.values())], dtype=FIXED).tobytes(),
+                place=place,
+                companions=self._companions.row(at),
+                names=names,
+                values=values,
+            )
 
-    def _append(self, outcome_id: str) -> int:
-        row = self.n
-        if row == len(self._codes):
-            self._matches.clear()
-            self._codes = np.concatenate([self._codes, np.zeros_like(self._codes)])
-            self._columns = {name: np.concatenate([old, np.zeros_like(old)]) for name, old in self._columns.items()}
-        self._rows[outcome_id] = row
-        self._ids.append(outcome_id)
-        self._outcomes.append(None)  # type: ignore[arg-type]  # set by put, which alone calls this
-        self.n += 1
-        return row
+    def _find(self, outcome_id: bytes, action: int) -> int | None:
+        row = self._by_action.first(self._columns["action"], action)
+        if row is None or self._ids.get(row).tobytes() == outcome_id:
+            return row
+        # Equal hashes do not make equal ids.
+        same = self._by_action.rows(self._columns["action"], action).tolist()
+        return next((row for row in same if self._ids.get(row).tobytes() == outcome_id), None)
 
+    def _set_fixed(self, at: int, fixed: tuple[Any, ...]) -> None:
+        for column, value in zip(self._columns.values(), fixed, strict=True):
+            column[at] = value
 
-def _hashed(name: str) -> int:
-    return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "little", signed=True)
+    def _append(self, rows: list[Row], fixed: npt.NDArray[Any]) -> None:
+        """Add rows that are not there yet."""
+        first, n = self.n, len(rows)
+        self._reserve(n)
+        new = slice(first, first + n)
+        for name, column in self._columns.items():
+            column[new] = fixed[name]
+        self._by_action.link_from(self._columns["action"], first, first + n)
+        self._by_trade.link_from(self._columns["trade"], first, first + n)
+        codes = self._words.coded([row.place for row in rows])[0]
+        self._codes[new] = codes.reshape(n, len(self.dimensions) + 1)[:, 1:]
+        lengths = np.array([len(row.outcome_id) for row in rows], dtype=np.uint16)
+        self._ids.append(first, np.frombuffer(b"".join([row.outcome_id for row in rows]), dtype=np.uint8), lengths)
+        self._companions.append(first, [row.companions for row in rows])
+        self._measures.append(first, [row.names for row in rows], [row.values for row in rows])
+        self.n += n
+
+    def _reserve(self, n: int) -> None:
+        held = len(self._codes)
+        if self.n + n <= held:
+            return
+        capacity = max(self.n + n, int(held * _GROWTH))
+        self._codes = grown(self._codes, capacity)
+        self._columns = {name: grown(column, capacity) for name, column in self._columns.items()}
+        self._by_action.rebuild(self._columns["action"][: self.n], capacity)
+        self._by_trade.rebuild(self._columns["trade"][: self.n], capacity)
+        self._ids.grow(capacity)
+        self._companions.codes.grow(capacity)
+        self._measures.grow(capacity)
+
+    def _compact(self) -> None:
+        for ragged in (self._ids, self._companions.codes, self._measures.values):
+            ragged.compact(self.n)
 
 
 def day_of(at_ms: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:

@@ -31,12 +31,14 @@ class Parameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """
 
     # Attribution (section 5)
-    rr_cap: Positive = 10.0
-    """rr is winsorised to [-rr_cap, rr_cap], in R."""
+    rr_cap: Annotated[float, msgspec.Meta(gt=0.0, le=30.0)] = 10.0
+    """rr is winsorised to [-rr_cap, rr_cap], in R. Up to 30 R, squares of a million trades sum up in 64 bits."""
     late_grace_ms: PositiveInt = 7 * DAY_MS
     max_open_ms: PositiveInt = 90 * DAY_MS
     closed_keep_ms: PositiveInt = 30 * DAY_MS
     """How long after its close a trade can still be revised or voided; at least late_grace_ms."""
+    outcome_keep_ms: PositiveInt = 365 * DAY_MS
+    """How long after its trade's close an outcome is learned from; then it is forgotten."""
     max_companions: PositiveInt = 64
     """Companions carried by one outcome: bounds the bytes of a trade with thousands of actions."""
 
@@ -74,6 +76,11 @@ class Parameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             raise BadConfig(f"n_min_by_dims: a list that does not fall, was {list(self.n_min_by_dims)}")
         if self.closed_keep_ms < self.late_grace_ms:
             raise BadConfig(f"closed_keep_ms: at least late_grace_ms {self.late_grace_ms}, was {self.closed_keep_ms}")
+        if self.outcome_keep_ms < self.closed_keep_ms:
+            # Or a correction could bring an outcome back that was forgotten.
+            raise BadConfig(
+                f"outcome_keep_ms: at least closed_keep_ms {self.closed_keep_ms}, was {self.outcome_keep_ms}"
+            )
 
     def n_min(self, dims: int) -> int:
         """Distinct trades from which a subset of so many dimensions is tracked (spec section 6)."""

@@ -1,18 +1,22 @@
-"""One outcomes partition as the core sees it: its groups and its progress.
+"""One outcomes partition as the core sees it: its groups, their tracked subsets, and its progress.
 
 The stage keeps a changelog of what it is told, a replay does not; both drive this.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from learning.cells import GroupCells
 from learning.findings import Decided, Findings
+from learning.lattice import Lattice
 from learning.mining import mine
 from learning.outcome import Outcome, OutcomeVoided
 from learning.parameters import Parameters
+from learning.places import group_of_place
 from learning.progress import PROPOSAL, Progress, counts_from_ms, due, first_epoch
+from learning.rows import Row, row_of
+from leverloop.patterns import Module
 from leverloop.scope import ScopeSchema
 
 __all__ = ["OutcomesPartition"]
@@ -34,45 +38,90 @@ class OutcomesPartition:
     def __init__(self, partition: int, inputs: Sequence[str], parameters: Parameters, schema: ScopeSchema) -> None:
         self.partition = partition
         self.groups: dict[str, GroupCells] = {}
+        self.lattices: dict[str, Lattice] = {}
+        """Tracked subsets of the groups that were promoted, exact with every outcome since."""
         self.progress = Progress()
         self.reported_at_ms: int | None = None
         """What was last reported by this process: None makes a restarted one report again."""
-        self._group_of: dict[str, str] = {}
+        self.schema = schema
         self._inputs = tuple(inputs)
         self._parameters = parameters
-        self._schema = schema
 
     def __len__(self) -> int:
-        return len(self._group_of)
+        return sum(cells.n for cells in self.groups.values())
 
     def counts_from_ms(self, outcome: Outcome) -> int:
         """Epoch from which an outcome that arrives now counts; a revision keeps the one it had."""
-        group = self._group_of.get(outcome.outcome_id)
-        known = None if group is None else self.groups[group].counts_from(outcome.outcome_id)
+        cells = self.groups.get(outcome.group)
+        known = None if cells is None else cells.counts_from(outcome.outcome_id)
         if known is not None:
             return known
         return counts_from_ms(self.progress, self._inputs, outcome.closed_at_ms, self._parameters)
 
     def put(self, outcome: Outcome, counts_from_ms: int) -> None:
-        """Insert or replace an outcome; a group it no longer belongs to forgets it."""
-        before = self._group_of.get(outcome.outcome_id)
-        if before is not None and before != outcome.group:
-            self.groups[before].remove(outcome.outcome_id)
-        cells = self.groups.get(outcome.group)
-        if cells is None:
-            cells = self.groups[outcome.group] = GroupCells(outcome.group, outcome.module, self._schema)
-        cells.put(outcome, counts_from_ms)
-        self._group_of[outcome.outcome_id] = outcome.group
+        """Insert or replace an outcome: an action, and so an outcome, keeps its group for ever."""
+        self.put_row(row_of(outcome, counts_from_ms, self.schema))
+
+    def put_row(self, row: Row) -> None:
+        """Insert or replace an outcome that stands as a row."""
+        group = group_of_place(row.place)
+        cells, lattice = self._cells(group), self.lattices.get(group)
+        if lattice is None:
+            cells.put_row(row)
+            return
+        known = cells.find(row.outcome_id)
+        if known is not None:
+            lattice.take_back(known)
+        lattice.add(cells.put_row(row))
+
+    def load(self, rows: Sequence[Row]) -> None:
+        """Insert or replace many outcomes, of which no two have the same id; tracked subsets come by `promote`."""
+        of_group: dict[str, list[Row]] = {}
+        for row in rows:
+            of_group.setdefault(group_of_place(row.place), []).append(row)
+        for group, found in of_group.items():
+            self._cells(group).load(found)
+            self.lattices.pop(group, None)
 
     def remove(self, outcome_id: str) -> None:
         """Take an outcome back; unknown ones are gone already."""
-        group = self._group_of.pop(outcome_id, None)
-        if group is not None:
-            self.groups[group].remove(outcome_id)
+        key = outcome_id.encode()
+        for group, cells in self.groups.items():
+            row = cells.find(key)
+            if row is not None:
+                if group in self.lattices:
+                    self.lattices[group].take_back(row)
+                cells.remove(key)
+                return
 
     def void(self, voided: OutcomeVoided) -> None:
         """Take the outcome of a voided trade back."""
         self.remove(voided.outcome_id)
+
+    def promote(self) -> None:
+        """Enumerate the subsets of every group that has grown since: the newly frequent are tracked from now on."""
+        for group, cells in self.groups.items():
+            lattice = self.lattices.get(group)
+            if lattice is None:
+                max_dims = self.schema.modules[cells.module].max_dims
+                self.lattices[group] = Lattice(cells, self._parameters, max_dims)
+            elif lattice.grown:
+                lattice.enumerate()
+
+    def is_outdated(self, outcome: Outcome) -> bool:
+        """Whether an outcome's trade closed too long before the last decision to be learned from."""
+        decided = self.progress.decided
+        return decided is not None and outcome.closed_at_ms < decided.epoch_at_ms - self._parameters.outcome_keep_ms
+
+    def outdated(self, at_ms: int) -> list[str]:
+        """Ids of the outcomes of trades that closed longer than `outcome_keep_ms` before a time, sorted."""
+        oldest_ms = at_ms - self._parameters.outcome_keep_ms
+        return sorted(found for cells in self.groups.values() for found in cells.closed_before(oldest_ms))
+
+    def rows(self) -> Iterator[Row]:
+        """Every outcome held, as a row, in no order."""
+        for cells in self.groups.values():
+            yield from cells.rows()
 
     def due(self) -> int | None:
         """Epoch that is due and was not reported yet, or None."""
@@ -99,5 +148,12 @@ class OutcomesPartition:
             decided,
             partition=self.partition,
             parameters=self._parameters,
-            schema=self._schema,
+            schema=self.schema,
         )
+
+    def _cells(self, group: str) -> GroupCells:
+        cells = self.groups.get(group)
+        if cells is None:
+            module: Module = group.partition(".")[0]  # type: ignore[assignment]
+            cells = self.groups[group] = GroupCells(group, module, self.schema)
+        return cells

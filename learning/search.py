@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -14,12 +13,11 @@ from learning.cube import enumerate_subsets
 from learning.evidence import Effects, p_values, shrunk
 from learning.findings import AcceptedLesson, Candidate, Decided, GroupTest
 from learning.lessons import Evidence
-from learning.outcome import Outcome
 from learning.parameters import Parameters
 from learning.statistics import GroupView, subset_stats
 from leverloop.scope import Scope
 
-__all__ = ["GroupSearch", "met_by"]
+__all__ = ["GroupSearch"]
 
 
 class GroupSearch:
@@ -38,9 +36,8 @@ class GroupSearch:
         known = cells.column("counts_from_ms", view.rows) <= decided.epoch_at_ms
         self.rows = view.rows[known]
         self.clustered = ClusteredGroup(cells, self.rows)
-        cells.keep_matches({lesson.id for lesson in decided.lessons})
         self.matched = {
-            lesson.id: _by_trade(self.clustered.trade, cells.matches(lesson.id, self.rows, partial(met_by, lesson)))
+            lesson.id: _by_trade(self.clustered.trade, cells.met(lesson.group, lesson.scope, self.rows))
             for lesson in decided.lessons
         }
         self.residual = view.rr_q[known] / RR_SCALE - sum(
@@ -120,14 +117,6 @@ class GroupSearch:
     def _eligible(self, found: Effects) -> npt.NDArray[np.bool_]:
         """Which subsets have enough trades in enough clusters for a lesson."""
         return (found.n_clusters >= self.parameters.min_clusters) & (found.n >= self.parameters.lesson_n_min)
-
-
-def met_by(lesson: AcceptedLesson, outcome: Outcome) -> bool:
-    """Whether any action of the outcome's trade matches the lesson: its own or a companion's."""
-    wanted = lesson.scope.items()
-    if lesson.group == outcome.group and wanted <= outcome.scope.items():
-        return True
-    return any(lesson.group == other.group and wanted <= other.scope.items() for other in outcome.companions)
 
 
 def _by_trade(trade: npt.NDArray[np.int64], hit: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:

@@ -16,6 +16,7 @@ from learning.findings import Decided, Findings
 from learning.outcome import Outcome, OutcomeVoided
 from learning.partition import OutcomesPartition
 from learning.progress import passed, told
+from learning.rows import row_of
 from streams.codec import OnOutcomes, Watermark, decode_outcomes, encode
 from streams.records import raw_topic, record_of
 from streams.topics import FINDINGS, OUTCOMES
@@ -23,7 +24,6 @@ from tables.outcomes import (
     DECIDED_KEY,
     EpochsState,
     OutcomesState,
-    StoredOutcome,
     stored_outcome,
     stored_progress,
 )
@@ -59,19 +59,31 @@ def accumulate(
 def _take(message: OnOutcomes, view: OutcomesPartition, table: Any, epochs: Any) -> None:
     """Write what a message says into its table; the states follow their tables."""
     if isinstance(message, Outcome):
-        counts_from_ms = view.counts_from_ms(message)
-        table[message.outcome_id.encode()] = stored_outcome(StoredOutcome(counts_from_ms, message))
+        if not view.is_outdated(message):
+            row = row_of(message, view.counts_from_ms(message), view.schema)
+            table[row.outcome_id] = stored_outcome(row)
     elif isinstance(message, OutcomeVoided):
         del table[message.outcome_id.encode()]
     elif isinstance(message, Watermark):
         progress = passed(view.progress, message.source, message.epoch_at_ms)
         epochs[message.source.encode()] = stored_progress(progress.inputs[message.source])
-    elif isinstance(message, Decided) and told(view.progress, message) is not view.progress:
-        epochs[DECIDED_KEY] = stored_progress(message)
+    elif isinstance(message, Decided):
+        if told(view.progress, message) is not view.progress:
+            epochs[DECIDED_KEY] = stored_progress(message)
+        # Also when it was heard before: a crash may have come between the decision and these.
+        for outcome_id in view.outdated(message.epoch_at_ms):
+            del table[outcome_id.encode()]
 
 
 async def _report(view: OutcomesPartition) -> Findings | None:
     """Mine the epoch that is due, in a thread: the loop stays free for heartbeats and other stages."""
     if view.due() is None:
         return None
-    return await asyncio.to_thread(view.report)
+    return await asyncio.to_thread(_mine, view)
+
+
+def _mine(view: OutcomesPartition) -> Findings | None:
+    """Findings of the epoch; what has become frequent by it is tracked from now on."""
+    findings = view.report()
+    view.promote()
+    return findings

@@ -33,8 +33,8 @@ TRADES: Final = TableSpec(
 OUTCOMES: Final = TableSpec(
     name="outcomes",
     key="outcome id (= action_id)",
-    value="Outcome",
-    version=1,
+    value="an outcome as a row: what the columns hold of it (learning.rows)",
+    version=2,
     scales=True,
     grows_with="actions of closed trades",
 )

@@ -1,12 +1,15 @@
 """State of a partition of the outcome table, and of the epochs table beside it.
 
-One record per outcome (key: its id). The groups' columns are a view of it, kept up to date with every
-record and rebuilt by recovery.
+One record per outcome (key: its id). The columns of the groups are read from the records, one by one as
+they are written, and by the thousand when a changelog is recovered.
 """
 
 from __future__ import annotations
 
+import struct
+from collections.abc import Iterator, Sequence
 from typing import Final
+from zlib import crc32
 
 import msgspec
 
@@ -14,32 +17,72 @@ from learning.findings import Decided
 from learning.outcome import Outcome
 from learning.partition import OutcomesPartition
 from learning.progress import Passed, Progress
+from learning.rows import FIXED, Row, row_of
+from leverloop.errors import InvariantBroken
+from leverloop.scope import DEFAULT_SCHEMA, ScopeSchema
 from tables.catalogue import EPOCHS, OUTCOMES
 from tables.encoding import Encoding
 from tables.state import PartitionState
 
-__all__ = ["DECIDED_KEY", "EpochsState", "OutcomesState", "StoredOutcome", "stored_outcome", "stored_progress"]
+__all__ = ["DECIDED_KEY", "EpochsState", "OutcomesState", "read_outcome", "stored_outcome", "stored_progress"]
 
 DECIDED_KEY: Final = b"<decided>"
 
 
-class StoredOutcome(msgspec.Struct, frozen=True):
-    """An outcome and the epoch from which it counts."""
+class _StoredOutcome(msgspec.Struct, frozen=True):
+    """Version 1: an outcome as it stands on the topic, and the epoch from which it counts."""
 
     counts_from_ms: int
     outcome: Outcome
 
 
-_OUTCOME: Final = Encoding(OUTCOMES.version, StoredOutcome)
+_FIRST_OUTCOME: Final = Encoding(1, _StoredOutcome)
 _PROGRESS: Final[Encoding[Passed | Decided]] = Encoding(
     EPOCHS.version,
     Passed | Decided,  # type: ignore[arg-type]
 )
+_VERSION: Final = bytes([OUTCOMES.version])
+_CHECKSUM: Final = struct.Struct("<I")
+_LENGTHS: Final = struct.Struct("<HII")
+"""Of place, companions and names; the values take what is left."""
+_LENGTHS_AT: Final = len(_VERSION) + _CHECKSUM.size
+_FIXED_AT: Final = _LENGTHS_AT + _LENGTHS.size
+_PLACE_AT: Final = _FIXED_AT + FIXED.itemsize
 
 
-def stored_outcome(value: StoredOutcome) -> bytes:
-    """Bytes of an outcome's record."""
-    return _OUTCOME.encode(value)
+def stored_outcome(row: Row) -> bytes:
+    """Bytes of an outcome's record: version, CRC-32 of the rest, lengths, sections; its key is its id."""
+    lengths = _LENGTHS.pack(len(row.place), len(row.companions), len(row.names))
+    body = b"".join((lengths, row.fixed, row.place, row.companions, row.names, row.values))
+    return _VERSION + _CHECKSUM.pack(crc32(body)) + body
+
+
+def read_outcome(key: bytes, value: bytes, schema: ScopeSchema = DEFAULT_SCHEMA) -> Row:
+    """Row of an outcome's record.
+
+    Raises
+    ------
+    InvariantBroken
+        If it is of another version, or damaged.
+    """
+    if value[:1] != _VERSION:
+        first = _FIRST_OUTCOME.decode(value)
+        return row_of(first.outcome, first.counts_from_ms, schema)
+    # The sections are read by compiled code that trusts their lengths: nothing damaged may reach it.
+    if len(value) < _PLACE_AT or _CHECKSUM.unpack_from(value, 1)[0] != crc32(memoryview(value)[_LENGTHS_AT:]):
+        raise InvariantBroken(f"outcome {key!r}: a damaged value in the table, of {len(value)} bytes")
+    place, companions, names = _LENGTHS.unpack_from(value, _LENGTHS_AT)
+    companions_at = _PLACE_AT + place
+    names_at = companions_at + companions
+    values_at = names_at + names
+    return Row(
+        key,
+        value[_FIXED_AT:_PLACE_AT],
+        value[_PLACE_AT:companions_at],
+        value[companions_at:names_at],
+        value[names_at:values_at],
+        value[values_at:],
+    )
 
 
 def stored_progress(value: Passed | Decided) -> bytes:
@@ -61,8 +104,24 @@ class OutcomesState(PartitionState):
         if value is None:
             self.view.remove(key.decode())
         else:
-            record = _OUTCOME.decode(value)
-            self.view.put(record.outcome, record.counts_from_ms)
+            self.view.put_row(read_outcome(key, value, self.view.schema))
+
+    def load(self, records: Sequence[tuple[bytes, bytes | None]]) -> None:
+        """Take many records in their order; of a key only the last one counts."""
+        last = dict(records)
+        self.view.load([read_outcome(key, value, self.view.schema) for key, value in last.items() if value is not None])
+        for key, value in last.items():
+            if value is None:
+                self.view.remove(key.decode())
+
+    def recovered(self) -> None:
+        """Build what is only kept in memory, now that all records are there."""
+        self.view.promote()
+
+    def records(self) -> Iterator[tuple[bytes, bytes]]:
+        """Every outcome held as the record it is."""
+        for row in self.view.rows():
+            yield row.outcome_id, stored_outcome(row)
 
 
 class EpochsState(PartitionState):

@@ -19,8 +19,10 @@ from learning.findings import AcceptedLesson, Candidate, Decided, Findings, Grou
 from learning.lessons import born
 from learning.outcome import Companion
 from learning.progress import Passed
+from learning.rows import row_of
 from leverloop.errors import InvariantBroken
 from leverloop.events import Controls, Counterfactual, Decision, DecisionOverride
+from leverloop.scope import DEFAULT_SCHEMA
 from leverloop.testing import AT_MS, make_snapshot
 from tables.announced import _ENCODING as ANNOUNCED_ENCODING
 from tables.announced import AnnouncedState, stored_announced
@@ -28,7 +30,7 @@ from tables.book import _ENCODING as BOOK_ENCODING
 from tables.book import stored_book
 from tables.catalogue import TABLES
 from tables.encoding import Encoding
-from tables.outcomes import _OUTCOME, _PROGRESS, StoredOutcome, stored_outcome, stored_progress
+from tables.outcomes import _FIRST_OUTCOME, _PROGRESS, _StoredOutcome, read_outcome, stored_outcome, stored_progress
 from tables.trades import _ENCODING as TRADES_ENCODING
 from tables.trades import StoredAction, StoredClose, stored
 from tests.laws.examples import EPOCH_MS, START_MS, a_close, an_action, an_outcome, some_evidence, some_stats
@@ -53,6 +55,12 @@ TEST = GroupTest(
 BASELINE = GroupBaseline(group=GROUP, category="pm|entry", segments=((("micro", "1h"), (10, -123_456)),))
 DAYS = ((20_089, 3, -250_000),)
 
+OUTCOME = an_outcome(
+    scope=SCOPE, controls=CONTROLS, decision=DECISION, counterfactual=COUNTERFACTUAL,
+    companions=(Companion(group="pm.uptrend.S0.exit|exit", scope={"E_mode": "patient"}),),
+)  # fmt: skip
+ROW = row_of(OUTCOME, START_MS + EPOCH_MS, DEFAULT_SCHEMA)
+
 EXAMPLES: dict[str, tuple[Encoding[Any], Any]] = {
     "trades action": (
         TRADES_ENCODING,
@@ -61,16 +69,6 @@ EXAMPLES: dict[str, tuple[Encoding[Any], Any]] = {
     "trades close": (
         TRADES_ENCODING,
         StoredClose(offset=8, close=a_close(rr=None, counterfactual=COUNTERFACTUAL, payback_ms=9, revision=1)),
-    ),
-    "outcomes": (
-        _OUTCOME,
-        StoredOutcome(
-            counts_from_ms=START_MS + EPOCH_MS,
-            outcome=an_outcome(
-                scope=SCOPE, controls=CONTROLS, decision=DECISION, counterfactual=COUNTERFACTUAL,
-                companions=(Companion(group="pm.uptrend.S0.exit|exit", scope={"E_mode": "patient"}),),
-            ),
-        ),
     ),
     "epochs passed": (_PROGRESS, Passed(first_at_ms=START_MS, newest_at_ms=START_MS + EPOCH_MS)),
     "epochs decided": (
@@ -100,10 +98,31 @@ EXAMPLES: dict[str, tuple[Encoding[Any], Any]] = {
 def test_every_table_has_its_lines() -> None:
     written = {(name.split()[0], int(name.split()[-1])) for name in GOLDEN}
     assert {(table.name, table.version) for table in TABLES} <= written
-    assert {name.rpartition(" ")[0] for name in GOLDEN} == {*EXAMPLES, "announced"}
+    assert {name.rpartition(" ")[0] for name in GOLDEN} == {*EXAMPLES, "announced", "outcomes"}
 
 
-@pytest.mark.parametrize("name", [name for name in GOLDEN if not name.startswith("announced")])
+@pytest.mark.parametrize("version", [1, 2])
+def test_an_outcome_reads_as_the_row_that_it_was(version: int) -> None:
+    """Version 1 held the outcome of the topic; the key is the id."""
+    assert read_outcome(b"a1", bytes.fromhex(GOLDEN[f"outcomes {version}"])) == ROW
+
+
+def test_an_outcome_is_written_as_the_newest_version() -> None:
+    assert stored_outcome(ROW).hex() == GOLDEN["outcomes 2"]
+    first = _FIRST_OUTCOME.encode(_StoredOutcome(START_MS + EPOCH_MS, OUTCOME))
+    assert read_outcome(b"a1", first) == ROW
+
+
+@pytest.mark.parametrize("value", [b"", b"\x00", b"\x03\x00"])
+def test_an_outcome_of_another_version_is_an_invariant_broken(value: bytes) -> None:
+    with pytest.raises(InvariantBroken, match="in the table, this engine reads"):
+        read_outcome(b"a1", value)
+
+
+ENCODED = [name for name in GOLDEN if not name.startswith("outcomes")]
+
+
+@pytest.mark.parametrize("name", [name for name in ENCODED if not name.startswith("announced")])
 def test_what_was_written_reads_as_what_it_was(name: str) -> None:
     encoding, value = EXAMPLES[name.rpartition(" ")[0]]
     raw = bytes.fromhex(GOLDEN[name])
@@ -128,11 +147,11 @@ def test_what_is_written_now_reads_back(encoding: Encoding[Any], value: Any) -> 
 
 
 def test_writers_use_these_encodings() -> None:
-    kinds = (StoredAction, StoredClose, StoredOutcome, Passed, Decided, Book, Findings)
+    kinds = (StoredAction, StoredClose, Passed, Decided, Book, Findings)
     writers: dict[Any, Any] = dict(
         zip(
             kinds,
-            (stored, stored, stored_outcome, stored_progress, stored_progress, stored_book, stored_book),
+            (stored, stored, stored_progress, stored_progress, stored_book, stored_book),
             strict=True,
         )
     )
@@ -141,7 +160,7 @@ def test_writers_use_these_encodings() -> None:
     assert ANNOUNCED_ENCODING.decode(stored_announced(make_snapshot(version=12))).version == 12
 
 
-@pytest.mark.parametrize("name", GOLDEN)
+@pytest.mark.parametrize("name", ENCODED)
 @pytest.mark.parametrize("version", [0, 2, 255])
 def test_another_version_or_a_damaged_value_is_an_invariant_broken(name: str, version: int) -> None:
     encoding = ANNOUNCED_ENCODING if name.startswith("announced") else EXAMPLES[name.rpartition(" ")[0]][0]

@@ -8,11 +8,14 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from learning.cells import RR_SCALE, GroupCells, quantised
-from learning.outcome import Outcome
+from learning.outcome import Companion, Outcome
+from learning.rows import row_of
+from leverloop.events import Controls
 from leverloop.scope import DEFAULT_SCHEMA
 from tests.laws.examples import EPOCH_MS, HOUR_MS, START_MS, an_outcome
 
 GROUP = "pm.uptrend.S1.buy_flag|entry"
+OTHERS = "pm.uptrend.S0.exit|exit"
 NAMES = ("a", "b", "c", "d", "e", "f")
 EPOCHS = (START_MS, START_MS + EPOCH_MS, START_MS + 2 * EPOCH_MS)
 
@@ -44,15 +47,22 @@ def outcomes_of(draw: st.DrawFn, name: str) -> Outcome:
         payback_ms=draw(st.none() | st.integers(0, 10**9)),
         first_of_trade=draw(st.booleans()),
         first_of_category=draw(st.booleans()),
+        rr_capped=draw(st.booleans()),
+        controls=Controls(signals=draw(st.dictionaries(st.sampled_from(["TS", "OX"]), st.floats(0, 1)))),
+        companions=tuple(
+            Companion(group=group, scope=scope)
+            for group, scope in draw(st.lists(st.tuples(st.sampled_from([GROUP, OTHERS]), scopes), max_size=3))
+        ),
     )
+
+
+@st.composite
+def batches(draw: st.DrawFn, wanted: dict[str, int]) -> list[tuple[Outcome, int]]:
+    return [(draw(outcomes_of(name)), epoch) for name, epoch in wanted.items()]
 
 
 def fresh() -> GroupCells:
     return GroupCells(GROUP, "pm", DEFAULT_SCHEMA)
-
-
-def is_long(outcome: Outcome) -> bool:
-    return outcome.rr > 0
 
 
 class CellsMachine(RuleBasedStateMachine):
@@ -70,17 +80,14 @@ class CellsMachine(RuleBasedStateMachine):
 
     @rule(name=st.sampled_from(NAMES))
     def remove(self, name: str) -> None:
-        assert self.cells.remove(name) is (name in self.held)
+        assert self.cells.remove(name.encode()) is (name in self.held)
         self.held.pop(name, None)
 
-    @rule()
-    def look(self) -> None:
-        """Results of tests are kept: what changes afterwards must be looked at again."""
-        self.cells.matches("long", np.arange(self.cells.n), is_long)
-
-    @rule(names=st.sets(st.sampled_from(["long", "other"])))
-    def forget_looks(self, names: set[str]) -> None:
-        self.cells.keep_matches(names)
+    @rule(found=st.dictionaries(st.sampled_from(NAMES), st.sampled_from(EPOCHS)).flatmap(batches))
+    def load(self, found: list[tuple[Outcome, int]]) -> None:
+        """Many at once are what they are one by one."""
+        self.cells.load([row_of(outcome, epoch, DEFAULT_SCHEMA) for outcome, epoch in found])
+        self.held |= {outcome.outcome_id: (outcome, epoch) for outcome, epoch in found}
 
     @invariant()
     def holds_what_was_put(self) -> None:
@@ -101,7 +108,7 @@ class CellsMachine(RuleBasedStateMachine):
         for epoch in EPOCHS:
             rows = self.cells.counted(epoch)
             expected = {name for name, (_, since) in self.held.items() if since <= epoch}
-            assert {o.outcome_id for o in self.cells.outcomes(rows)} == expected
+            assert len(rows) == len(expected)
             assert int(self.cells.column("rr_q", rows).sum()) == sum(
                 quantised(self.held[name][0].rr) for name in expected
             )
@@ -109,20 +116,36 @@ class CellsMachine(RuleBasedStateMachine):
     @invariant()
     def answers_which_rows_match(self) -> None:
         rows = np.arange(self.cells.n)
+        held = [self.held[row.outcome_id.decode()][0] for row in self.cells.rows()]
         for scope in PROBES:
-            expected = [scope.items() <= o.scope.items() for o in self.cells.outcomes(rows)]
-            assert self.cells.matching(scope, rows).tolist() == expected
-        assert self.cells.matches("long", rows, is_long).tolist() == [o.rr > 0 for o in self.cells.outcomes(rows)]
+            inside = [scope.items() <= o.scope.items() for o in held]
+            assert self.cells.matching(scope, rows).tolist() == inside
+            met = [any(c.group == OTHERS and scope.items() <= c.scope.items() for c in o.companions) for o in held]
+            assert self.cells.met(OTHERS, scope, rows).tolist() == met
+            either = [
+                found or any(c.group == GROUP and scope.items() <= c.scope.items() for c in o.companions)
+                for found, o in zip(inside, held, strict=True)
+            ]
+            assert self.cells.met(GROUP, scope, rows).tolist() == either
+
+    @invariant()
+    def gives_back_what_was_put(self) -> None:
+        assert sorted(self.cells.rows()) == sorted(row_of(*each, DEFAULT_SCHEMA) for each in self.held.values())
+        rows = np.arange(self.cells.n)
+        held = [self.held[row.outcome_id.decode()][0] for row in self.cells.rows()]
+        for name in ("TS", "OX"):
+            wanted = [np.float32(o.controls.signals.get(name, np.nan)) for o in held]
+            assert np.array_equal(self.cells.measure(f"signals.{name}", rows), wanted, equal_nan=True)
 
 
 def decoded(cells: GroupCells, epoch: int) -> list[tuple[Any, ...]]:
     """Counted rows in their order, with everything that statistics read; codes as values."""
     rows = cells.counted(epoch)
-    names = ("rr_q", "trade", "action_at_ms", "closed_at_ms", "hold_ms", "payback_ms", "counts_from_ms")
+    names = ("rr_q", "trade", "action", "action_at_ms", "closed_at_ms", "hold_ms", "payback_ms", "counts_from_ms")
     flags = ("first_of_trade", "first_of_category")
     columns = [cells.column(name, rows).tolist() for name in (*names, *flags)]
     scopes_of = [sorted(cells.scope_of(codes).items()) for codes in cells.codes(rows)]
-    return list(zip([o.outcome_id for o in cells.outcomes(rows)], scopes_of, *columns, strict=True))
+    return list(zip(scopes_of, *columns, strict=True))
 
 
 CellsMachine.TestCase.settings = settings(max_examples=30, stateful_step_count=25, deadline=None)
@@ -134,11 +157,11 @@ def test_the_order_of_counted_rows_is_not_that_of_arrival(arrival: list[Outcome]
     cells = fresh()
     for outcome in arrival:
         cells.put(outcome, START_MS)
-    found = [o.outcome_id for o in cells.outcomes(cells.counted(START_MS))]
+    found = decoded(cells, START_MS)
     straight = fresh()
     for i in range(20):
         straight.put(next(o for o in arrival if o.outcome_id == f"a{i}"), START_MS)
-    assert found == [o.outcome_id for o in straight.outcomes(straight.counted(START_MS))]
+    assert found == decoded(straight, START_MS)
     trades = straight.column("trade", straight.counted(START_MS))
     assert (np.flatnonzero(np.diff(trades)) + 1).size == 6, "rows of a trade stand together"
 
@@ -147,12 +170,9 @@ def test_cells_grow_past_their_first_capacity() -> None:
     cells = fresh()
     for i in range(700):
         cells.put(an_outcome(f"a{i}", f"t{i}", scope={"bucket_rank_position": i % 6 + 1}, rr=i / 100), START_MS)
-        if i == 255:
-            cells.matches("long", np.arange(cells.n), is_long)
     rows = cells.counted(START_MS)
-    assert sorted(o.outcome_id for o in cells.outcomes(rows)) == sorted(f"a{i}" for i in range(700))
+    assert sorted(row.outcome_id for row in cells.rows()) == sorted(b"a%d" % i for i in range(700))
     assert int(cells.column("rr_q", rows).sum()) == sum(quantised(i / 100) for i in range(700))
-    assert cells.matches("long", rows, is_long).sum() == 699
 
 
 def test_sums_of_a_million_trades_at_the_bounds_are_exact_in_64_bits() -> None:

@@ -29,7 +29,7 @@ def test_a_dimension_of_another_module_is_no_part_of_a_cell() -> None:
     assert cells.scope_of(cells.codes(np.array([0]))[0]) == {"bucket": "micro"}
 
 
-def test_values_past_what_a_code_can_hold_count_as_missing() -> None:
+def test_values_past_what_a_code_can_hold_are_counted_and_form_no_subset() -> None:
     cells = GroupCells("dm.alloc.any.buy|allocation", "dm", DEFAULT_SCHEMA)
     held = 65_534
     for i in range(held + 30):
@@ -39,6 +39,9 @@ def test_values_past_what_a_code_can_hold_count_as_missing() -> None:
     assert not cells.matching({"curator": f"c{held}"}, rows).any()
     assert not cells.matching({"curator": "never seen"}, rows).any()
     assert cells.scope_of(cells.codes(np.array([held]))[0]) == {}
+    assert cells.folded() == {"curator": 30}
+    assert cells.remove(f"a{held + 3}".encode())
+    assert cells.folded() == {"curator": 29}
     cube = enumerate_subsets(cells, cells.counted(START_MS), Parameters(), 1)
     assert len(cube.n) == 0, "30 trades of values that have no code are no subset"
 

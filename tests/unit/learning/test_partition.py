@@ -8,7 +8,7 @@ from learning.parameters import Parameters
 from learning.partition import OutcomesPartition
 from learning.progress import passed
 from leverloop.scope import DEFAULT_SCHEMA
-from tests.laws.examples import EPOCH_MS, START_MS, an_outcome
+from tests.laws.examples import DAY_MS, EPOCH_MS, START_MS, an_outcome
 
 GROUPS = ("pm.up.S1.a|entry", "pm.up.S1.b|entry")
 INPUTS = ("a/0", "b/0")
@@ -18,23 +18,29 @@ def a_partition() -> OutcomesPartition:
     return OutcomesPartition(0, INPUTS, Parameters(), DEFAULT_SCHEMA)
 
 
-@given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(GROUPS), st.booleans()), max_size=20))
-def test_an_outcome_stands_once_in_the_group_it_was_put_last(steps: list[tuple[str, str, bool]]) -> None:
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.booleans()), max_size=20))
+def test_an_outcome_stands_once_in_its_group(steps: list[tuple[str, bool]]) -> None:
     partition, held = a_partition(), {}
-    for name, group, void in steps:
+    group_of = {"a": GROUPS[0], "b": GROUPS[1], "c": GROUPS[0]}
+    for name, void in steps:
         if void:
-            partition.void(OutcomeVoided(outcome_id=name, trade_id="t1", group=group))
+            partition.void(OutcomeVoided(outcome_id=name, trade_id="t1", group=group_of[name]))
             held.pop(name, None)
         else:
-            partition.put(an_outcome(name, group=group), START_MS)
-            held[name] = group
+            partition.put(an_outcome(name, group=group_of[name]), START_MS)
+            held[name] = group_of[name]
     assert len(partition) == len(held)
-    found = {
-        outcome.outcome_id: group
-        for group, cells in partition.groups.items()
-        for outcome in cells.outcomes(cells.counted(START_MS))
-    }
+    found = {row.outcome_id.decode(): group for group, cells in partition.groups.items() for row in cells.rows()}
     assert found == held
+
+
+def test_outcomes_of_trades_closed_a_year_ago_are_outdated() -> None:
+    partition = a_partition()
+    for name, days in (("b", 0), ("a", 1), ("c", 2)):
+        closed_at_ms = START_MS + days * DAY_MS
+        partition.put(an_outcome(name, opened_at_ms=START_MS, closed_at_ms=closed_at_ms, group=GROUPS[days % 2]), 0)
+    assert partition.outdated(START_MS + 365 * DAY_MS) == []
+    assert partition.outdated(START_MS + 367 * DAY_MS) == ["a", "b"]
 
 
 def test_a_revision_keeps_the_epoch_that_the_outcome_had() -> None:

@@ -12,7 +12,7 @@ from learning.cells import GroupCells
 from learning.findings import AcceptedLesson, Decided
 from learning.outcome import Companion, Outcome
 from learning.parameters import Parameters
-from learning.search import GroupSearch, met_by
+from learning.search import GroupSearch
 from learning.statistics import group_view
 from leverloop.scope import DEFAULT_SCHEMA
 from tests.laws.examples import DAY_MS, HOUR_MS, START_MS, an_outcome
@@ -126,8 +126,9 @@ def test_what_arrived_first_decides_nothing_even_between_equals() -> None:
     ),
 )
 def test_a_lesson_is_met_by_any_action_of_the_trade(wanted: dict[str, Any], actions: list[tuple[str, Any]]) -> None:
-    lesson = AcceptedLesson(id="ls_1", group=ENTRY, scope=wanted, effect_rr=1.0)
     (group, scope), *others = actions
     outcome = an_outcome(group=group, scope=scope, companions=tuple(Companion(group=g, scope=s) for g, s in others))
+    cells = GroupCells(group, "pm", DEFAULT_SCHEMA)
+    cells.put(outcome, START_MS)
     met = any(g == ENTRY and all(s.get(name) == value for name, value in wanted.items()) for g, s in actions)
-    assert met_by(lesson, outcome) is met
+    assert cells.met(ENTRY, wanted, np.array([0])).tolist() == [met]

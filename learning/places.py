@@ -1,0 +1,75 @@
+"""A place: a group and a scope as bytes, made to be read ten million times (spec sections 2 and 3).
+
+Layout, little-endian: u16 length of the group's name, the name, u8 number of dimensions, then for each
+dimension, by ascending bit: u8 bit, u16 length of the value, the value. A value is ``s`` and its text, or
+``i`` and its decimal digits, so that 1 and "1" differ. A dimension is known by its bit, which never
+changes its meaning; equal groups and scopes are equal bytes.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator, Mapping
+
+from leverloop.scope import ScopeSchema, ScopeValue
+
+__all__ = ["Place", "group_of_place", "place_of", "scope_of_place", "value_of_token"]
+
+Place = bytes
+
+_U16 = struct.Struct("<H")
+_HEAD = struct.Struct("<BH")
+
+
+def place_of(group: str, scope: Mapping[str, ScopeValue], schema: ScopeSchema) -> Place:
+    """Return the bytes of a group and a scope; dimensions that the schema does not know are left out.
+
+    Examples
+    --------
+    >>> from leverloop.scope import DEFAULT_SCHEMA
+    >>> place = place_of("pm.up.S1.a|add", {"bucket": "micro", "bucket_rank_position": 2}, DEFAULT_SCHEMA)
+    >>> group_of_place(place), scope_of_place(place)
+    ('pm.up.S1.a|add', [(4, 2), (6, 'micro')])
+    """
+    name = group.encode()
+    pinned = []
+    for known, value in scope.items():
+        dimension = schema.dimension(known)
+        if dimension is not None:
+            token = b"i%d" % value if isinstance(value, int) else b"s" + value.encode()
+            pinned.append(_HEAD.pack(dimension.bit, len(token)) + token)
+    pinned.sort()
+    return _U16.pack(len(name)) + name + bytes((len(pinned),)) + b"".join(pinned)
+
+
+def group_of_place(place: Place) -> str:
+    """Group of a place."""
+    return place[2 : 2 + _U16.unpack_from(place)[0]].decode()
+
+
+def scope_of_place(place: Place) -> list[tuple[int, ScopeValue]]:
+    """(bit, value) of every dimension that a place pins."""
+    return [(bit, value_of_token(token)) for bit, token in tokens_of_place(place)]
+
+
+def tokens_of_place(place: Place) -> Iterator[tuple[int, bytes]]:
+    """(bit, coded value) of every dimension that a place pins."""
+    at = 2 + _U16.unpack_from(place)[0]
+    count = place[at]
+    at += 1
+    for _ in range(count):
+        bit, length = _HEAD.unpack_from(place, at)
+        at += _HEAD.size
+        yield bit, place[at : at + length]
+        at += length
+
+
+def value_of_token(token: bytes) -> ScopeValue:
+    """Value of its bytes.
+
+    Examples
+    --------
+    >>> value_of_token(b"i1"), value_of_token(b"s1")
+    (1, '1')
+    """
+    return int(token[1:]) if token[:1] == b"i" else token[1:].decode()
