@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
-from aiokafka import AIOKafkaConsumer
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.consumer.fetcher import FetchResult
 from faust.transport.consumer import ensure_TP
 from faust.transport.drivers.aiokafka import credentials_to_aiokafka_auth, server_list
@@ -107,7 +107,7 @@ class _KafkaReader:
     async def pages(self, wanted: Mapping[TP, Span]) -> AsyncGenerator[Page, None]:
         left = {tp: span for tp, span in wanted.items() if span.begin < span.end}
         tails = {tp: EmptyTail() for tp in left}
-        self._consumer.assign(list(left))
+        self._consumer.assign([TopicPartition(*tp) for tp in left])
         for tp, span in left.items():
             self._consumer.seek(tp, span.begin)
         while left:
@@ -126,7 +126,7 @@ class _KafkaReader:
                     position = max(position, span.end)
                 yield Page(tp, found.get(tp, []), position)
                 if position >= span.end:
-                    self._consumer.pause(tp)
+                    self._consumer.pause(TopicPartition(*tp))
                     del left[tp]
 
     def _state(self, tp: TP) -> Any:

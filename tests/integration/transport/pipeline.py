@@ -1,15 +1,19 @@
 """The smallest app that can lose something: two topics, one agent, one table, one output."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from app.transport import LeverApp, create_app
 from streams.topics import TopicSpec
+from tables.catalogue import TableSpec
+from tables.partitioned import PartitionedTable
+from tables.state import ChangelogRecord, PartitionState
 from tests.integration.transport.world import Put, World, make_topics
 
 PARTITIONS = 3
+LAST = TableSpec(name="last", key="key", value="bytes", version=0, scales=True, grows_with="keys")
 
 
 class Pipeline:
@@ -51,11 +55,17 @@ class Pipeline:
         await self.world.append(records)
         self.fed += records
 
-    def worker(self, *, body: Callable[[Any, Any, Any], Any] | None = None, **settings: Any) -> "Worker":
+    def worker(
+        self, *, body: Callable[[Any, Any, Any], Any] | None = None, bulk: bool = False, **settings: Any
+    ) -> "Worker":
+        """A worker; its table is recovered in bulk, or as Faust does it."""
         reasons: list[str] = []
         given = {"fail_stop": reasons.append, "commit_interval_s": 3600.0} | settings
         app = create_app(self.app_id, self.world.url, data_dir=self._data_dir, partitions=self.partitions, **given)
-        table = app.Table("last", partitions=self.partitions, key_type=bytes, value_type=bytes)
+        if bulk:
+            table = PartitionedTable(app, LAST, self.partitions, lambda _: Held())
+        else:
+            table = app.Table("last", partitions=self.partitions, key_type=bytes, value_type=bytes)
         out = app.topic(self.out)
         worker = Worker(app, table, reasons)
 
@@ -83,6 +93,35 @@ class Pipeline:
         return await self.world.committed(self.app_id) == ends
 
 
+class Held(PartitionState):
+    """Records of a partition, and how they came."""
+
+    def __init__(self) -> None:
+        self.records: dict[bytes, bytes] = {}
+        self.applied = self.loaded = self.ends = 0
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def apply(self, key: bytes, value: bytes | None) -> None:
+        self.applied += 1
+        self._take(key, value)
+
+    def load(self, records: Sequence[ChangelogRecord]) -> None:
+        self.loaded += len(records)
+        for key, value in records:
+            self._take(key, value)
+
+    def recovered(self) -> None:
+        self.ends += 1
+
+    def _take(self, key: bytes, value: bytes | None) -> None:
+        if value is None:
+            self.records.pop(key, None)
+        else:
+            self.records[key] = value
+
+
 class Worker:
     """A worker of this process, and what it has done so far."""
 
@@ -92,6 +131,15 @@ class Worker:
         self.reasons = reasons
         self.handled: list[bytes] = []
         self._arrived = asyncio.Condition()
+
+    @property
+    def rows(self) -> dict[bytes, bytes]:
+        """What a table that is recovered in bulk holds, of all partitions."""
+        return {key: value for state in self.table.states().values() for key, value in state.records.items()}
+
+    def count(self, name: str) -> int:
+        """A counter of `Held`, over all partitions."""
+        return sum(getattr(state, name) for state in self.table.states().values())
 
     def note(self, event: Any) -> None:
         self.handled.append(event.message.value)

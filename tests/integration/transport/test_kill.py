@@ -4,6 +4,7 @@ import random
 import signal
 from pathlib import Path
 
+from app.transport import running
 from tests.integration.transport.pipeline import Pipeline
 from tests.integration.transport.processes import started_worker
 from tests.integration.transport.world import last_values, until
@@ -30,5 +31,9 @@ async def test_nothing_is_lost_when_the_worker_is_killed(pipeline: Pipeline, tmp
         process.terminate()
         assert await process.wait() == 0
     assert last_values(await pipeline.world.read(pipeline.changelog)) == pipeline.expected()
+    again = pipeline.worker(bulk=True)
+    async with running(again.app):
+        assert again.rows == pipeline.expected()
+    assert again.count("applied") == 0, "all of it was there in bulk"
     out = [seen.value for seen in await pipeline.world.read(pipeline.out)]
     assert set(out) == {record.value for record in pipeline.fed}
