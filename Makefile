@@ -53,4 +53,6 @@ $(STAMP): requirements.lock pyproject.toml client/pyproject.toml
 	@echo "installing into $(VENV) (a minute or two)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e ./client -e .
+	@echo "compiling the kernels (half a minute, once)"
+	@$(BIN)/python -c "from learning.kernels import compile_kernels; compile_kernels()"
 	@touch $@

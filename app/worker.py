@@ -17,6 +17,7 @@ from app.settings import Settings
 from app.topics import require
 from app.transport import LeverApp, create_app, running
 from app.version import ENGINE_VERSION
+from learning.kernels import compile_kernels
 from learning.partition import OutcomesPartition
 from leverloop.clock import now_ms
 from streams.accumulate import accumulate
@@ -66,6 +67,12 @@ class Worker:
     def outcomes(self) -> int:
         """Outcomes held by this worker."""
         return sum(len(state) for state in self._outcomes.states().values())
+
+    @property
+    def tracked_subsets(self) -> int:
+        """Subsets tracked by this worker, of all its groups."""
+        states = self._outcomes.states().values()
+        return sum(len(lattice) for state in states for lattice in state.view.lattices.values())
 
     @property
     def book(self) -> BookState | None:
@@ -143,10 +150,18 @@ async def running_worker(settings: Settings) -> AsyncIterator[Worker]:
         applied = await migrate(settings.postgres_dsn)
         _LOG.info("read_model_ready", migrations_applied=len(applied))
         model = ReadModel(settings.postgres_dsn)
+    _LOG.info("kernels_loading", hint="at first use on a machine they are compiled, which takes up to a minute")
+    await asyncio.to_thread(compile_kernels)
     worker = build_worker(settings, model=model)
     try:
         async with running(worker.app):
-            _LOG.info("worker_started", broker_url=settings.broker_url, partitions=settings.partitions)
+            _LOG.info(
+                "worker_started",
+                broker_url=settings.broker_url,
+                partitions=settings.partitions,
+                outcomes=worker.outcomes,
+                tracked_subsets=worker.tracked_subsets,
+            )
             yield worker
     finally:
         if model is not None:

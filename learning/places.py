@@ -10,10 +10,19 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 
 from leverloop.scope import ScopeSchema, ScopeValue
 
-__all__ = ["Place", "group_of_place", "place_of", "scope_of_place", "value_of_token"]
+__all__ = [
+    "Place",
+    "group_of_place",
+    "place_of",
+    "scope_of_place",
+    "token_of",
+    "tokens_of_place",
+    "value_of_token",
+]
 
 Place = bytes
 
@@ -31,15 +40,36 @@ def place_of(group: str, scope: Mapping[str, ScopeValue], schema: ScopeSchema) -
     >>> group_of_place(place), scope_of_place(place)
     ('pm.up.S1.a|add', [(4, 2), (6, 'micro')])
     """
-    name = group.encode()
     pinned = []
-    for known, value in scope.items():
-        dimension = schema.dimension(known)
+    for name, value in scope.items():
+        dimension = schema.dimension(name)
         if dimension is not None:
-            token = b"i%d" % value if isinstance(value, int) else b"s" + value.encode()
-            pinned.append(_HEAD.pack(dimension.bit, len(token)) + token)
+            pinned.append(_pinned(dimension.bit, value))
     pinned.sort()
-    return _U16.pack(len(name)) + name + bytes((len(pinned),)) + b"".join(pinned)
+    return _named(group) + bytes((len(pinned),)) + b"".join(pinned)
+
+
+def token_of(value: ScopeValue) -> bytes:
+    """Bytes of a value.
+
+    Examples
+    --------
+    >>> token_of(1), token_of("1")
+    (b'i1', b's1')
+    """
+    return b"i%d" % value if isinstance(value, int) else b"s" + value.encode()
+
+
+@lru_cache(maxsize=4096, typed=True)  # closed vocabularies, and the free text of the day
+def _pinned(bit: int, value: ScopeValue) -> bytes:
+    token = token_of(value)
+    return _HEAD.pack(bit, len(token)) + token
+
+
+@lru_cache(maxsize=4096)
+def _named(group: str) -> bytes:
+    name = group.encode()
+    return _U16.pack(len(name)) + name
 
 
 def group_of_place(place: Place) -> str:

@@ -14,7 +14,7 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from learning.places import Place, group_of_place, tokens_of_place, value_of_token
+from learning.places import Place, group_of_place, token_of, tokens_of_place, value_of_token
 from learning.ragged import grown
 from leverloop.scope import ScopeSchema, ScopeValue
 
@@ -73,8 +73,7 @@ class Vocabulary:
 
     def code(self, name: str, value: ScopeValue) -> int | None:
         """Code of a value, None if it has none."""
-        token = b"i%d" % value if isinstance(value, int) else b"s" + value.encode()
-        return self._code_of.get((self._bit_of[name], token))
+        return self._code_of.get((self._bit_of[name], token_of(value)))
 
     def group(self, group: str) -> int | None:
         """Code of a group, None if it has none."""

@@ -26,6 +26,7 @@ ELSEWHERE: dict[str, str] = {
     "learning/epochs.py": "tests/laws/test_progress.py",
     "learning/evidence.py": "tests/laws/test_evidence.py",
     "learning/findings.py": "tests/contract/test_table_values.py",
+    "learning/kernels.py": "tests/acceptance/test_loop.py",
     "learning/lattice.py": "tests/laws/test_lattice.py",
     "learning/lessons.py": "tests/laws/test_book.py",
     "learning/levers.py": "tests/laws/test_levers.py",

@@ -1,0 +1,65 @@
+"""Compiled code, ready before it is needed: Numba compiles a function when it is first called, once per machine."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from learning.findings import AcceptedLesson, Decided
+from learning.outcome import Companion, Outcome
+from learning.parameters import DAY_MS, Parameters
+from learning.partition import OutcomesPartition
+from leverloop.events import Controls
+from leverloop.scope import DEFAULT_SCHEMA
+
+__all__ = ["compile_kernels"]
+
+_GROUP: Final = "pm.none.none.none|entry"
+_TRADES: Final = 60
+
+
+def compile_kernels() -> None:
+    """Compile every kernel, or load it from the cache: half a minute the first time, a second or two after that.
+
+    It does so by what a partition does in its life, on a few dozen outcomes.
+
+    Examples
+    --------
+    >>> compile_kernels()
+    """
+    partition = OutcomesPartition(0, ("none/0",), Parameters(n_min_by_dims=(2,)), DEFAULT_SCHEMA)
+    for i in range(_TRADES):
+        partition.put(_outcome(i, 0), DAY_MS)
+        if i == _TRADES // 2:
+            partition.promote()
+    partition.put(_outcome(0, 1), DAY_MS)
+    partition.remove("1")
+    partition.load(list(partition.rows()))
+    lesson = AcceptedLesson(id="none", group=_GROUP, scope={"bucket": "micro"}, effect_rr=1.0)
+    partition.mined(DAY_MS, Decided(epoch_at_ms=DAY_MS, lessons=(lesson,)))
+
+
+def _outcome(i: int, revision: int) -> Outcome:
+    scope = {"bucket": ("micro", "mid")[i % 2], "timeframe": "1h", "macro_phase": ("Dip", "Good")[i // 20 % 2]}
+    at_ms = i * DAY_MS
+    return Outcome(
+        outcome_id=str(i),
+        trade_id=str(i // 2),
+        group=_GROUP,
+        module="pm",
+        scope=dict(scope),
+        symbol="none",
+        action_at_ms=at_ms,
+        opened_at_ms=at_ms,
+        closed_at_ms=at_ms,
+        rr=float(i % 3 + i % 2 + revision),
+        rr_raw=1.0,
+        rr_capped=False,
+        return_frac=0.0,
+        max_drawdown_frac=0.0,
+        payback_ms=None,
+        revision=revision,
+        first_of_trade=True,
+        first_of_category=True,
+        controls=Controls(signals={"TS": 0.5}),
+        companions=(Companion(group=_GROUP, scope=dict(scope)),),
+    )
