@@ -13,8 +13,7 @@ from app.version import ENGINE_VERSION
 from learning.baseline import Baselines
 from learning.overrides import snapshot
 from learning.parameters import config_hash
-from learning.statistics import missed_bucket
-from learning.tracked import tracked
+from learning.statistics import missed_bucket, tracked_stats
 from leverloop.patterns import MODULES, Module
 from leverloop.snapshot import Snapshot, encode_snapshot
 
@@ -93,14 +92,15 @@ def _stats(replay: Replay, on_group: Callable[[int, int], None]) -> Iterator[dic
     for done, name in enumerate(names):
         on_group(done, len(names))
         cells = replay.partition.groups[name]
-        for row in tracked(cells, book.epoch_at_ms, baselines, replay.parameters, replay.schema):
+        stats = tracked_stats(cells, book.epoch_at_ms, baselines, replay.parameters, replay.schema)
+        for codes, row in zip(stats.codes, stats.rows(), strict=True):
             yield {
                 "module": cells.module,
                 "pattern_key": name.rpartition("|")[0],
                 "action_category": cells.action_category,
-                "scope": row.scope,
-                **msgspec.structs.asdict(row.stats),
-                "missed_entry_bucket": missed_bucket(row.stats.missed_entry_rr),
-                "missed_exit_bucket": missed_bucket(row.stats.missed_exit_rr),
+                "scope": cells.scope_of(codes),
+                **msgspec.structs.asdict(row),
+                "missed_entry_bucket": missed_bucket(row.missed_entry_rr),
+                "missed_exit_bucket": missed_bucket(row.missed_exit_rr),
             }
     on_group(len(names), len(names))

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
-from learning.baseline import GroupBaseline
+from learning.baseline import GroupBaseline, merged
 from learning.findings import AcceptedLesson, Candidate, Decided, Findings, GroupTest
 from learning.lessons import Lesson, LessonEvent, born, lesson_id, reviewed
 from learning.levers import stepped
@@ -93,7 +93,7 @@ def close_epoch(book: Book, findings: Sequence[Findings], parameters: Parameters
         lessons_version=book.lessons_version + bool(events),
         lessons=lessons,
         tests=tests,
-        baselines=tuple(sorted((b for f in findings for b in f.baselines), key=lambda b: b.group)),
+        baselines=merged(*(f.baselines for f in findings)),
         days=days,
         events=tuple(events),
         outcomes=sum(f.outcomes for f in findings),

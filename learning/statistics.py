@@ -7,6 +7,7 @@ that was asked for, so one, some and all of them give the same bits.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Iterator
 from typing import Any, Final, Literal
 
 import msgspec
@@ -131,7 +132,18 @@ class GroupStats(msgspec.Struct, frozen=True, kw_only=True):
 
     def row(self, i: int) -> SubsetStats:
         """Statistics of one subset; of one that nothing falls into, n is 0 and no number is known."""
-        fields: dict[str, Any] = {name: _plain(getattr(self, name)[i].item()) for name in _NUMBERS}
+        return self._stats([getattr(self, name)[i].item() for name in _NUMBERS])
+
+    def rows(self) -> Iterator[SubsetStats]:
+        """Statistics of one subset after another, as `row` gives them."""
+        for values in zip(*(getattr(self, name).tolist() for name in _NUMBERS), strict=True):
+            yield self._stats(values)
+
+    def _stats(self, values: Iterable[float]) -> SubsetStats:
+        fields: dict[str, Any] = {
+            name: None if value != value else value  # noqa: PLR0124 - NaN alone is unlike itself
+            for name, value in zip(_NUMBERS, values, strict=True)
+        }
         fields["trend"] = _TREND[fields["trend"]]
         fields["rr_baseline_level"] = self.levels[fields["rr_baseline_level"]]
         return SubsetStats(**fields)
@@ -236,8 +248,8 @@ def group_view(cells: GroupCells, epoch_at_ms: int, baselines: Baselines, segmen
             closed_at_ms=cells.column("closed_at_ms", rows),
             payback_days=np.where(payback_ms >= 0, payback_ms, hold_ms) / DAY_MS,
             segment=segment_of_row,
-            missed_entry_rr=_measured(cells, "missed_entry_rr", rows),
-            missed_exit_rr=_measured(cells, "missed_exit_rr", rows),
+            missed_entry_rr=cells.measure("missed_entry_rr", rows),
+            missed_exit_rr=cells.measure("missed_exit_rr", rows),
             segment_rr=segment_rr,
             segment_level=segment_level,
         ),
@@ -332,12 +344,3 @@ def _segments(
         np.array([value for value, _ in known], dtype=np.float64),
         np.array([LEVELS.index(level) for _, level in known], dtype=np.int64),
     )
-
-
-def _measured(cells: GroupCells, name: str, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-    measure = getattr(cells, "measure", None)
-    return np.full(len(rows), np.nan) if measure is None else measure(name, rows)
-
-
-def _plain(value: float) -> float | None:
-    return None if math.isnan(value) else value

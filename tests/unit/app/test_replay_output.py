@@ -9,6 +9,7 @@ import pytest
 
 from app.replay import Replay, replay_files
 from app.replay_output import write_output
+from learning.statistics import SubsetStats
 from leverloop.scope import DEFAULT_SCHEMA
 from leverloop.snapshot import decode_snapshot, override_id
 from tests.laws import brute_force
@@ -62,13 +63,24 @@ def test_statistics_have_a_row_for_each_tracked_subset(out: tuple[Path, Replay])
     folder, _ = out
     found = lines(folder / "stats.jsonl")
     assert found
-    rows = brute_force.rows_of(*STREAM)
+    brute = brute_force.BruteForce(brute_force.rows_of(*STREAM))
     for row in found[:: max(1, len(found) // 50)]:
         group = f"{row['pattern_key']}|{row['action_category']}"
-        expected = brute_force.statistics(rows, group, row["scope"])
+        expected = brute.statistics(group, row["scope"])
         assert row["module"] == row["pattern_key"].split(".")[0]
-        for name in ("n", "n_actions", "avg_rr", "variance", "win_rate", "delta_rr", "edge_raw"):
+        for name in (
+            "n",
+            "n_actions",
+            "avg_rr",
+            "variance",
+            "win_rate",
+            "delta_rr",
+            "edge_raw",
+            "n_clusters",
+            "effect_rr",
+        ):
             assert row[name] == pytest.approx(expected[name]), (group, row["scope"], name)
+        assert set(SubsetStats.__struct_fields__) < set(row)
     keys = [(row["pattern_key"], row["action_category"], json.dumps(row["scope"])) for row in found]
     assert len(set(keys)) == len(keys)
 
