@@ -12,11 +12,11 @@ SPEED ?=
 SEED ?=
 DATA ?= .leverloop/$(if $(KAFKA),demo-kafka,demo)
 
-.PHONY: help setup demo test check format lock clean
+.PHONY: help setup demo test check format bench-cube lock clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
-	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo "  make demo takes FOR=2m KAFKA=1 CANDLES=folder SPEED=28800 SEED=1 DATA=folder"
 
 setup: $(STAMP) ## create .venv from the lock, with .venv/bin/leverloop
@@ -38,6 +38,9 @@ check: $(STAMP) ## format, lint, types, import contracts, dead code
 format: $(STAMP) ## format the code, and mend what can be mended
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+bench-cube: $(STAMP) ## the full enumeration against DuckDB (benchmarks/README.md)
+	$(BIN)/python -m benchmarks.cube
 
 lock: ## resolve the dependencies anew (needs uv)
 	uv pip compile pyproject.toml --group dev --universal --generate-hashes --python-version 3.11 \
