@@ -21,7 +21,7 @@ ELSEWHERE: dict[str, str] = {
     "learning/rows.py": "tests/laws/test_cells.py",
     "learning/vocabulary.py": "tests/laws/test_cells.py",
     "learning/cube.py": "tests/laws/test_cube.py",
-    "learning/cube_kernel.py": "tests/laws/test_cube.py",
+    "learning/cube_kernel.py": "tests/laws/test_enumeration.py",
     "learning/edge.py": "tests/laws/test_statistics.py",
     "learning/epochs.py": "tests/laws/test_progress.py",
     "learning/evidence.py": "tests/laws/test_evidence.py",

@@ -22,10 +22,17 @@ DIMENSIONS: dict[str, st.SearchStrategy[Any]] = {
     "timeframe": st.sampled_from(["1h", "4h"]),
     "E_mode": st.just("patient"),
 }
+
+
+def result(trade: int) -> dict[str, Any]:
+    """What a trade made; every other one never paid back, and was held for two hours."""
+    return {"rr": (trade - 4) / 3, "payback_ms": trade * 1000 if trade % 2 else None}
+
+
 scopes = st.fixed_dictionaries({}, optional=DIMENSIONS)
 outcomes = st.lists(st.tuples(st.integers(0, 9), scopes, st.booleans()), max_size=40).map(
     lambda rows: [
-        (an_outcome(f"a{i}", f"t{trade}", scope=scope), START_MS + EPOCH_MS * later)
+        (an_outcome(f"a{i}", f"t{trade}", scope=scope, **result(trade)), START_MS + EPOCH_MS * later)
         for i, (trade, scope, later) in enumerate(rows)
     ]
 )
@@ -39,25 +46,34 @@ def cells_of(rows: list[tuple[Outcome, int]]) -> GroupCells:
     return cells
 
 
-def brute_force(rows: list[Outcome], parameters: Parameters, max_dims: int) -> dict[tuple[Any, ...], tuple[int, int]]:
-    """Scope -> (distinct trades, actions), by counting every subset of every scope."""
-    inside: dict[tuple[Any, ...], list[str]] = {}
+def brute_force(rows: list[Outcome], parameters: Parameters, max_dims: int) -> dict[tuple[Any, ...], tuple[int, ...]]:
+    """Scope -> its sums, by counting every subset of every scope."""
+    inside: dict[tuple[Any, ...], list[Outcome]] = {}
     for outcome in rows:
         pinned = [name for name in DEFAULT_SCHEMA.ordered(outcome.scope) if name in DIMENSIONS]
         for k in range(1, max_dims + 1):
             for names in combinations(pinned, k):
-                inside.setdefault(tuple((name, outcome.scope[name]) for name in names), []).append(outcome.trade_id)
+                inside.setdefault(tuple((name, outcome.scope[name]) for name in names), []).append(outcome)
     return {
-        scope: (len(set(trades)), len(trades))
-        for scope, trades in inside.items()
-        if len(set(trades)) >= parameters.n_min(len(scope))
+        scope: sums(found)
+        for scope, found in inside.items()
+        if len({outcome.trade_id for outcome in found}) >= parameters.n_min(len(scope))
     }
 
 
-def read(cells: GroupCells, cube: Cube) -> list[tuple[tuple[Any, ...], tuple[int, int]]]:
+def sums(found: list[Outcome]) -> tuple[int, ...]:
+    """In the order of the fields of `Cube`: n, n_actions, wins, rr, rr squared, payback."""
+    trades = {outcome.trade_id: outcome for outcome in found}.values()
+    rr = [round(outcome.rr * 100_000) for outcome in trades]
+    waits = [o.closed_at_ms - o.opened_at_ms if o.payback_ms is None else o.payback_ms for o in trades]
+    return len(trades), len(found), sum(q > 0 for q in rr), sum(rr), sum(q * q for q in rr), sum(waits)
+
+
+def read(cells: GroupCells, cube: Cube) -> list[tuple[tuple[Any, ...], tuple[int, ...]]]:
+    columns = (cube.n, cube.n_actions, cube.wins, cube.rr_q, cube.rr_q2, cube.payback_ms)
     return [
-        (tuple(cells.scope_of(codes).items()), (int(n), int(n_actions)))
-        for codes, n, n_actions in zip(cube.codes, cube.n, cube.n_actions, strict=True)
+        (tuple(cells.scope_of(codes).items()), tuple(map(int, row)))
+        for codes, row in zip(cube.codes, zip(*columns, strict=True), strict=True)
     ]
 
 
