@@ -9,6 +9,7 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from fractions import Fraction
+from functools import cache
 from itertools import combinations
 from typing import Any, NamedTuple
 
@@ -73,6 +74,7 @@ def rows_of(actions: list[Any], trades: list[Any]) -> list[Row]:
     return sorted(rows.values(), key=lambda row: row.when)
 
 
+@cache
 def _hash(name: str) -> int:
     return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "little", signed=True)
 
@@ -107,7 +109,7 @@ def first_of_each_trade(rows: Iterable[Row]) -> list[Row]:
 
 
 def inside(row: Row, scope: Scope) -> bool:
-    return all(row.scope.get(name) == value for name, value in scope.items())
+    return scope.items() <= row.scope.items()
 
 
 def tracked(rows: list[Row], group: str, max_dims: int, n_min: tuple[int, ...] = N_MIN) -> dict[Subset, int]:
@@ -152,25 +154,25 @@ class BruteForce:
             self._groups[row.group].append(row)
         self._baselines: dict[tuple[str, str, Segment], tuple[Fraction, str]] = {}
         self._clusters: dict[tuple[str, Subset], Mapping[str, Any]] = {}
-        self._effects: dict[tuple[str, Subset], dict[str, Any]] = {}
+        self._firsts: dict[str, list[Row]] = {}
+        self._effects: dict[tuple[str, Subset], float | None] = {}
 
     def statistics(self, group: str, scope: Scope) -> dict[str, Any]:
         """Every number of spec section 6 for one subset of a group that has trades."""
         mine = [row for row in self._groups[group] if inside(row, scope)]
         trades = first_of_each_trade(mine)
-        rr = [Fraction(row.rr, SCALE) for row in trades]
-        n, mean = len(trades), _mean(rr)
-        variance = float(sum((x - mean) ** 2 for x in rr) / (n - 1)) if n > 1 else None
+        n, total = len(trades), sum(row.rr for row in trades)
+        squares = Fraction(sum((n * row.rr - total) ** 2 for row in trades), (n * SCALE) ** 2)
         bases = [self.baseline(group, row) for row in trades]
-        deltas = [x - base for x, (base, _) in zip(rr, bases, strict=True)]
+        deltas = [Fraction(row.rr, SCALE) - base for row, (base, _) in zip(trades, bases, strict=True)]
         levels = Counter(level for _, level in bases)
         found = {
             "n": n,
             "n_actions": len(mine),
             "last_closed_at_ms": max(row.closed_at_ms for row in trades),
-            "avg_rr": float(mean),
-            "variance": variance,
-            "win_rate": sum(x > 0 for x in rr) / n,
+            "avg_rr": float(_mean_rr(trades)),
+            "variance": float(squares / (n - 1)) if n > 1 else None,
+            "win_rate": sum(row.rr > 0 for row in trades) / n,
             "rr_baseline": float(_mean([base for base, _ in bases])),
             "rr_baseline_level": min(level for level, times in levels.items() if times == max(levels.values())),
             "delta_rr": float(_mean(deltas)),
@@ -193,20 +195,21 @@ class BruteForce:
 
     def effect(self, group: str, scope: Scope) -> dict[str, Any]:
         """effect_rr, its clustered error, and the clusters with a trade inside."""
-        key = (group, tuple(sorted(scope.items())))
-        if key not in self._effects:
-            self._effects[key] = self._effect(group, scope)
-        return self._effects[key]
-
-    def _effect(self, group: str, scope: Scope) -> dict[str, Any]:
         met, rest = self._sides(group, scope)
         cluster_of = self.clusters(group, scope)
-        difference, error = clustered(met, rest, lambda row: cluster_of[row.action_id])
         return {
-            "effect_rr": difference,
-            "effect_error_rr": error,
+            "effect_rr": self.effect_rr(group, scope),
+            "effect_error_rr": clustered(met, rest, lambda row: cluster_of[row.action_id]),
             "n_clusters": len({cluster_of[row.action_id] for row in met}),
         }
+
+    def effect_rr(self, group: str, scope: Scope) -> float | None:
+        """Mean rr of the subset's trades less that of the group's others; None if there are none of either."""
+        key = (group, tuple(sorted(scope.items())))
+        if key not in self._effects:
+            met, rest = self._sides(group, scope)
+            self._effects[key] = float(_mean_rr(met) - _mean_rr(rest)) if met and rest else None
+        return self._effects[key]
 
     def clusters(self, group: str, scope: Scope) -> Mapping[str, Any]:
         """Action -> cluster of its trade, as the errors of a subset see it."""
@@ -219,13 +222,17 @@ class BruteForce:
 
     def _sides(self, group: str, scope: Scope) -> tuple[list[Row], list[Row]]:
         """Trades of a group with an action in a subset, and its others, each by its first such action."""
-        mine = self._groups[group]
-        met = first_of_each_trade(row for row in mine if inside(row, scope))
+        met = first_of_each_trade(row for row in self._groups[group] if inside(row, scope))
         met_ids = {row.trade_id for row in met}
-        return met, [row for row in first_of_each_trade(mine) if row.trade_id not in met_ids]
+        return met, [row for row in self._trades(group) if row.trade_id not in met_ids]
+
+    def _trades(self, group: str) -> list[Row]:
+        if group not in self._firsts:
+            self._firsts[group] = first_of_each_trade(self._groups[group])
+        return self._firsts[group]
 
     def _decay(self, group: str, scope: Scope) -> dict[str, Any]:
-        effect_rr = self.effect(group, scope)["effect_rr"]
+        effect_rr = self.effect_rr(group, scope)
         met, rest = ([(row.closed_at_ms // DAY_MS, row.rr) for row in side] for side in self._sides(group, scope))
         windows = brute_windows.windows(met, rest)
         found = brute_windows.decay(windows, effect_rr)
@@ -237,7 +244,7 @@ class BruteForce:
         if effect_rr is None or variance is None:
             return None
         parents = [{name: scope[name] for name in scope if name != free} for free in scope]
-        effects = [self.effect(group, parent)["effect_rr"] or 0.0 for parent in parents]
+        effects = [self.effect_rr(group, parent) or 0.0 for parent in parents]
         added: float = min(math.copysign(1.0, effect_rr) * (effect_rr - parent) for parent in effects)
         return added / (1 + variance) / math.sqrt(max(found["n"], 3))
 
@@ -308,18 +315,20 @@ def effect(rows: list[Row], group: str, scope: Scope) -> tuple[float | None, flo
     return found["effect_rr"], found["effect_error_rr"], found["n_clusters"]
 
 
-def clustered(met: list[Row], rest: list[Row], cluster: Callable[[Row], Any]) -> tuple[float | None, float | None]:
-    """Difference of the means of two sets of trades, and its error with the scores summed per cluster."""
+def clustered(met: list[Row], rest: list[Row], cluster: Callable[[Row], Any]) -> float | None:
+    """Error of the difference of the means of two sets of trades, with the scores summed per cluster."""
     if not rest or not met:
-        return None, None
-    mean_in, mean_out = (_mean([Fraction(row.rr, SCALE) for row in side]) for side in (met, rest))
+        return None
     scores: dict[Any, Fraction] = defaultdict(Fraction)
-    for side, mean, sign in ((met, mean_in, 1), (rest, mean_out, -1)):
+    for side, sign in ((met, 1), (rest, -1)):
+        n, total = len(side), sum(row.rr for row in side)
+        residuals: dict[Any, int] = defaultdict(int)  # n times rr less the mean, in 1e-5 R: whole numbers
         for row in side:
-            scores[cluster(row)] += sign * (Fraction(row.rr, SCALE) - mean) / len(side)
+            residuals[cluster(row)] += n * row.rr - total
+        for name, residual in residuals.items():
+            scores[name] += Fraction(sign * residual, n * n * SCALE)
     g = len(scores)
-    error = math.sqrt(sum(score**2 for score in scores.values()) * g / (g - 1)) if g > 1 else None
-    return float(mean_in - mean_out), error
+    return math.sqrt(sum(score**2 for score in scores.values()) * g / (g - 1)) if g > 1 else None
 
 
 def blocks(rows: list[Row]) -> dict[str, Any]:
@@ -342,6 +351,10 @@ def spells(rows: list[Row], scope: Scope) -> dict[str, Any]:
         holds = now
         found[row.action_id] = run
     return found
+
+
+def _mean_rr(trades: list[Row]) -> Fraction:
+    return Fraction(sum(row.rr for row in trades), len(trades) * SCALE)
 
 
 def _mean(values: list[Fraction]) -> Fraction:

@@ -1,6 +1,7 @@
 """Windowed effects of a subset, their slope, and their half-life: spec sections 6 and 9, docs/statistics.md."""
 
 import math
+from collections import Counter
 from collections.abc import Callable
 from fractions import Fraction
 from statistics import median
@@ -29,16 +30,16 @@ def windows(met: Dated, rest: Dated) -> list[Window]:
     """Windows of at least 7 days and 20 trades inside, with something to compare with."""
     if not met or not rest:
         return []
-    last = max(day for day, _ in [*met, *rest])
+    inside, others = (Counter(day for day, _ in side) for side in (met, rest))
+    last = max(*inside, *others)
     spans: list[set[int]] = []
-    after = min(day for day, _ in met) - 1
-    while any(day > after for day, _ in met):
-        first = min(day for day, _ in met if day > after)
+    after = min(inside) - 1
+    while any(day > after for day in inside):
+        first = min(day for day in inside if day > after)
         whole = False
         for end in range(first, last + 1):
             span = set(range(first, end + 1))
-            n_in = sum(day in span for day, _ in met)
-            n_out = sum(day in span for day, _ in rest)
+            n_in, n_out = (sum(side[day] for day in span) for side in (inside, others))
             whole = len(span) >= 7 and n_in >= 20 and n_out >= 1
             if whole:
                 break
