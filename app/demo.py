@@ -93,7 +93,7 @@ async def _demo(options: DemoOptions, settings: Settings, market: Market) -> Non
         configure_logging(settings, log)
         await create_topics(settings.broker_url, deployment_topics(settings), replication=replication(settings))
         told = stop_on_signals(view.stopping)
-        async with running_worker(settings) as worker:
+        async with running_worker(settings, on_recovery=view.recovering) as worker:
             summary, market_ended = await _trade(
                 settings,
                 market,

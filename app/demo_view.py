@@ -13,7 +13,9 @@ from rich.live import Live
 from rich.table import Table
 
 from app.paper.tally import PaperSummary
+from app.recovery_bar import described
 from app.settings import Settings
+from app.transport import RecoveryProgress
 from app.worker import Worker
 from leverloop.live import LiveBook
 
@@ -66,6 +68,14 @@ class DemoView:
     def stopping(self) -> None:
         """Say that a signal was heard."""
         self._stopping = True
+
+    def recovering(self, progress: RecoveryProgress) -> None:
+        """Show how the recovery of an earlier run's tables goes."""
+        if self._live is not None:
+            self._live.update(f"recovering {described(progress)}")
+        elif progress.finished or time.monotonic() - self._line_at_s >= _LINE_EVERY_S:
+            self._line_at_s = time.monotonic()
+            self._console.print(f"recovering {described(progress)}", highlight=False, soft_wrap=True)
 
     def show(self, live: LiveBook, worker: Worker | None) -> None:
         """Show how far everything is."""

@@ -15,6 +15,22 @@ __all__ = ["configure_logging"]
 _LOUD_LIBRARIES = ("faust", "mode", "aiokafka", "asyncio")
 
 
+class _StandardError:
+    """Standard error as it is now: a bar that is on it takes its place, and lets lines pass above itself."""
+
+    @staticmethod
+    def write(text: str) -> int:
+        return sys.stderr.write(text)
+
+    @staticmethod
+    def flush() -> None:
+        sys.stderr.flush()
+
+    @staticmethod
+    def isatty() -> bool:
+        return sys.stderr.isatty()
+
+
 def configure_logging(settings: Settings, stream: Any = None) -> None:
     """Send our log events and the libraries' warnings to one place, in one form.
 
@@ -26,7 +42,7 @@ def configure_logging(settings: Settings, stream: Any = None) -> None:
         Where to; standard error if None.
     """
     level = logging.getLevelNamesMapping()[settings.log_level.upper()]
-    out = stream or sys.stderr
+    out = stream or _StandardError()
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,

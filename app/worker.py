@@ -13,9 +13,10 @@ from contextlib import asynccontextmanager
 import structlog
 
 from app.observe import configure_logging
+from app.recovery_bar import RecoveryBar
 from app.settings import Settings
 from app.topics import require
-from app.transport import LeverApp, create_app, running
+from app.transport import LeverApp, RecoveryProgress, create_app, running
 from app.version import ENGINE_VERSION
 from learning.kernels import compile_kernels
 from learning.partition import OutcomesPartition
@@ -136,8 +137,17 @@ def build_worker(settings: Settings, *, model: ReadModel | None = None) -> Worke
 
 
 @asynccontextmanager
-async def running_worker(settings: Settings) -> AsyncIterator[Worker]:
+async def running_worker(
+    settings: Settings, *, on_recovery: Callable[[RecoveryProgress], None] = lambda _: None
+) -> AsyncIterator[Worker]:
     """Run a worker in this process and loop, after looking at the topics and the database.
+
+    Parameters
+    ----------
+    settings
+        Everything that can be said about it.
+    on_recovery
+        Told how it goes when tables are recovered for more than half a second.
 
     Raises
     ------
@@ -153,6 +163,7 @@ async def running_worker(settings: Settings) -> AsyncIterator[Worker]:
     _LOG.info("kernels_loading", hint="at first use on a machine they are compiled, which takes up to a minute")
     await asyncio.to_thread(compile_kernels)
     worker = build_worker(settings, model=model)
+    worker.app.on_recovery = on_recovery
     try:
         async with running(worker.app):
             _LOG.info(
@@ -178,7 +189,7 @@ def run_worker(settings: Settings) -> int:
 
 async def _until_told(settings: Settings) -> None:
     told = stop_on_signals()
-    async with running_worker(settings):
+    async with running_worker(settings, on_recovery=RecoveryBar()):
         await told.wait()
 
 

@@ -53,6 +53,10 @@ class WakefulThread(aiokafka.AIOKafkaConsumerThread):
         while not self.should_stop:
             self.require_awake()
             self.awake_at = _now()
+            if self.app.rebalancing and self._consumer is not None:
+                # Tables are being recovered, for whatever time: aiokafka shuts out a member that does not fetch.
+                with self._consumer._subscription.fetch_context():
+                    pass
             await asyncio.sleep(_TICK_S)
 
     async def stop(self) -> None:

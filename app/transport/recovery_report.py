@@ -81,7 +81,7 @@ class RecoveryReport:
         self.moved_at = self._started_at
         """When something was read last; seconds, monotonic."""
         self._line_at = self._started_at + _QUIET_S
-        self._told_at = self._started_at + _QUIET_S - _TELL_EVERY_S
+        self._tell_at = self._line_at
         self._told = False
 
     def begin(self, table: str) -> None:
@@ -99,10 +99,10 @@ class RecoveryReport:
     def look(self) -> None:
         """Tell how it goes, if it is time."""
         now = self._clock()
-        if now - self._told_at < _TELL_EVERY_S:
+        if now < self._tell_at:
             return
         progress = self._progress(now, finished=False)
-        self._told_at, self._told = now, True
+        self._tell_at, self._told = now + _TELL_EVERY_S, True
         self._tell(progress)
         if now < self._line_at:
             return

@@ -186,6 +186,7 @@ async def test_a_long_reading_keeps_the_membership(pipeline: Pipeline, gate: Gat
         generation = again.app.consumer_generation_id
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(asyncio.shield(ready), 6.5)
+        assert again.app.consumer._thread._consumer._coordinator.generation == generation
         gate.open.set()
         await ready
         assert again.app.consumer_generation_id == generation
