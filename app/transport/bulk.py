@@ -23,6 +23,7 @@ from faust.types import TP
 from app.transport.changelog import ChangelogReader, Page, Span
 from app.transport.recovery_report import RecoveryReport
 from leverloop.errors import InvariantBroken, Unavailable
+from tables.partitioned import PartitionedTable
 
 __all__ = ["BulkRecovery"]
 
@@ -55,7 +56,7 @@ class BulkRecovery:
         generation
             Of the assignment.
         """
-        mine = {tp: table for tp, table in sorted(tables.items()) if hasattr(table, "load")}
+        mine = {tp: table for tp, table in sorted(tables.items()) if isinstance(table, PartitionedTable)}
         if not mine:
             return set()
         async with self._reading:
