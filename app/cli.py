@@ -104,6 +104,55 @@ def status(broker: Broker = None) -> None:
 
 
 @app.command()
+def stats(
+    group: Annotated[
+        str | None,
+        typer.Argument(help="'pattern_key|action_category', in quotes; without it, the groups are listed"),
+    ] = None,
+    scope: Annotated[
+        list[str] | None,
+        typer.Option("--scope", help="dimension=value, repeated; without it, the whole group", metavar="K=V"),
+    ] = None,
+    top: Annotated[int | None, typer.Option(min=1, help="the first N tracked subsets inside the scope")] = None,
+    by: Annotated[str | None, typer.Option(help="number that --top goes by; default: edge_raw")] = None,
+    ascending: Annotated[bool, typer.Option("--ascending", help="the smallest first, with --top")] = False,
+    min_n: Annotated[int | None, typer.Option(min=0, help="least distinct trades of a subset, with --top")] = None,
+    dims: Annotated[int | None, typer.Option(min=1, help="exact number of dimensions, with --top")] = None,
+    children: Annotated[bool, typer.Option("--children", help="tracked subsets with one dimension more")] = False,
+    parents: Annotated[bool, typer.Option("--parents", help="subsets with one dimension less")] = False,
+    now: Annotated[bool, typer.Option("--now", help="count every outcome held, not only to the last epoch")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="one JSON object a line; what is not known is null")] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option("--replay", help="what `leverloop replay jsonl --out` wrote, instead of a log", metavar="OUT"),
+    ] = None,
+    broker: Broker = None,
+) -> None:
+    """Show the statistics of a group's scope subsets: one, its children or parents, or the first by any number.
+
+    Reads the tables of the workers from their log, or a replay, and changes nothing; a worker may run
+    meanwhile. Every number is explained in docs/statistics.md.
+    """
+    from app.stats.command import Question, show_stats
+
+    question = Question(
+        group=group,
+        scope=tuple(scope or ()),
+        top=top,
+        by=by,
+        ascending=ascending,
+        min_n=min_n,
+        dims=dims,
+        children=children,
+        parents=parents,
+        now=now,
+        as_json=as_json,
+    )
+    settings = None if out is not None else load_settings(broker_url=broker)
+    raise typer.Exit(show_stats(question, settings=settings, replay=out))
+
+
+@app.command()
 def migrate() -> None:
     """Bring the schema of the read model (LEVERLOOP_POSTGRES_DSN) up to date."""
     import asyncio

@@ -1,4 +1,4 @@
-"""What `leverloop replay jsonl` writes: lessons, snapshots, statistics, report."""
+"""What `leverloop replay jsonl` writes: lessons, snapshots, statistics, report, and outcomes to be asked again."""
 
 from __future__ import annotations
 
@@ -8,14 +8,17 @@ from typing import Any
 
 import msgspec
 
+from app.outcome_file import LastDecision, write_decision, write_records
 from app.replay import Replay, ReplayReport
 from app.version import ENGINE_VERSION
 from learning.baseline import Baselines
+from learning.book import decision
 from learning.overrides import snapshot
 from learning.parameters import config_hash
 from learning.statistics import missed_bucket, tracked_stats
 from leverloop.patterns import MODULES, Module
 from leverloop.snapshot import Snapshot, encode_snapshot
+from tables.outcomes import stored_outcome
 
 __all__ = ["write_output"]
 
@@ -23,7 +26,7 @@ __all__ = ["write_output"]
 def write_output(
     replay: Replay, report: ReplayReport, out: Path, on_group: Callable[[int, int], None] = lambda _done, _of: None
 ) -> dict[Module, Snapshot]:
-    """Write lessons.json, snapshots/<module>.json, stats.jsonl and report.json; return the snapshots.
+    """Write what a replay leaves in its folder (README: Replay); return the snapshots.
 
     Parameters
     ----------
@@ -55,6 +58,9 @@ def write_output(
     with (out / "stats.jsonl").open("wb") as file:
         for row in _stats(replay, on_group):
             file.write(msgspec.json.encode(row) + b"\n")
+    write_records(out, ((row.outcome_id, stored_outcome(row)) for row in replay.partition.rows()))
+    last = None if replay.book is None else decision(replay.book)
+    write_decision(out, LastDecision(parameters=replay.parameters, scope_schema=replay.schema, decided=last))
     _write(out / "report.json", report)
     return snapshots
 

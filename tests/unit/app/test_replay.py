@@ -151,9 +151,11 @@ def test_the_command_writes_the_same_files_under_every_hash_seed(tmp_path: Path)
             capture_output=True,
             timeout=60,
         )
-        found = {str(path.relative_to(out)): path.read_bytes() for path in sorted(out.rglob("*.json*"))}
+        found = {str(path.relative_to(out)): path.read_bytes() for path in sorted(out.rglob("*.*"))}
         report = json.loads(found.pop("report.json"))
         written.append((found, {k: v for k, v in report.items() if k not in ("seconds", "outcomes_per_second")}))
-    assert sorted(written[0][0]) == ["lessons.json", "snapshots/dm.json", "snapshots/pm.json", "stats.jsonl"]
+    assert sorted(written[0][0]) == [
+        "decided.json", "lessons.json", "outcomes.records", "snapshots/dm.json", "snapshots/pm.json", "stats.jsonl",
+    ]  # fmt: skip
     assert json.loads(written[0][0]["lessons.json"])
     assert written[0] == written[1]

@@ -7,8 +7,10 @@ from typing import Any
 import msgspec
 import pytest
 
+from app.outcome_file import read_decision, read_records
 from app.replay import Replay, replay_files
 from app.replay_output import write_output
+from learning.book import decision
 from learning.statistics import SubsetStats
 from leverloop.scope import DEFAULT_SCHEMA
 from leverloop.snapshot import decode_snapshot, override_id
@@ -85,6 +87,17 @@ def test_statistics_have_a_row_for_each_tracked_subset(out: tuple[Path, Replay])
     assert len(set(keys)) == len(keys)
 
 
+def test_every_outcome_is_there_to_be_asked_again(out: tuple[Path, Replay]) -> None:
+    folder, replay = out
+    assert replay.book is not None
+    assert sorted(key.decode() for key, _ in read_records(folder)) == sorted(
+        action["action_id"] for action in STREAM[0]
+    )
+    last = read_decision(folder)
+    assert (last.parameters, last.scope_schema) == (PARAMETERS, DEFAULT_SCHEMA)
+    assert last.decided == decision(replay.book)
+
+
 def test_the_report_tells_what_came_in(out: tuple[Path, Replay]) -> None:
     report = json.loads((out[0] / "report.json").read_text())
     assert (report["actions"], report["trades"]) == (len(STREAM[0]), len(STREAM[1]))
@@ -98,4 +111,6 @@ def test_a_replay_of_nothing_writes_empty_files(tmp_path: Path) -> None:
     assert write_output(replay, report, tmp_path / "out") == {}
     assert json.loads((tmp_path / "out" / "lessons.json").read_text()) == []
     assert (tmp_path / "out" / "stats.jsonl").read_bytes() == b""
+    assert list(read_records(tmp_path / "out")) == []
+    assert read_decision(tmp_path / "out").decided == (None if replay.book is None else decision(replay.book))
     assert msgspec.json.decode((tmp_path / "out" / "report.json").read_bytes())["outcomes"] == 0
