@@ -117,7 +117,7 @@ def half_life_hours(
     """
     if len(at_days) < _FEWEST_WINDOWS or sign == 0.0:
         return UNKNOWN_HALF_LIFE_HOURS
-    return float(_half_life_hours(at_days, effect_rr, n, sign))
+    return float(_half_life_hours(at_days, effect_rr, n, len(n), sign))
 
 
 @numba.njit(cache=True, nogil=True)
@@ -129,60 +129,62 @@ def _decays(
     trend = np.zeros(n_subsets, dtype=np.int8)
     hours = np.full(n_subsets, UNKNOWN_HALF_LIFE_HOURS)
     own_n, own_total = np.zeros(n_days), np.zeros(n_days)
-    windows = np.zeros((3, n_days // _WINDOW_DAYS + n_days + 1))  # time, effect, n
+    t, y, n = np.empty(n_days), np.empty(n_days), np.empty(n_days)  # of each window: time, effect, trades
     for s in range(n_subsets):
-        mine = rows[start[s] : start[s + 1]]
-        if len(mine) < _FEWEST_WINDOWS * _WINDOW_TRADES:
+        if start[s + 1] - start[s] < _FEWEST_WINDOWS * _WINDOW_TRADES:
             continue
-        for row in mine:
-            own_n[at[row]] += 1.0
-            own_total[at[row]] += rr[row]
-        m = _windows(days, own_n, own_total, group_n, group_total, windows)
-        own_n[:] = 0.0
-        own_total[:] = 0.0
+        for j in range(n_days):
+            own_n[j] = 0.0
+            own_total[j] = 0.0
+        for i in range(start[s], start[s + 1]):
+            own_n[at[rows[i]]] += 1.0
+            own_total[at[rows[i]]] += rr[rows[i]]
+        m = _windows(days, own_n, own_total, group_n, group_total, t, y, n)
         if m < _FEWEST_WINDOWS:
             continue
-        t, y, n = windows[0, :m], windows[1, :m], windows[2, :m]
-        slope[s], error[s] = _slope(t, y, n)
+        slope[s], error[s] = _slope(t, y, n, m)
         if sign[s] * slope[s] < -2.0 * error[s]:
             trend[s] = DECAYING
         elif sign[s] * slope[s] > 2.0 * error[s]:
             trend[s] = IMPROVING
         if sign[s] != 0.0:
-            hours[s] = _half_life_hours(t, y, n, sign[s])
+            hours[s] = _half_life_hours(t, y, n, m, sign[s])
     return slope, error, trend, hours
 
 
 @numba.njit(cache=True, nogil=True)
-def _windows(days: Any, own_n: Any, own_total: Any, group_n: Any, group_total: Any, windows: Any) -> int:
+def _windows(days: Any, own_n: Any, own_total: Any, group_n: Any, group_total: Any, t: Any, y: Any, n: Any) -> int:
     """Windows of a subset, in time; return how many.
 
     A window ends with the first day by which it is long and full enough; what is known of that on a day
     without trades is what was known on the day before.
     """
     m, opened = 0, -1
-    sums = np.zeros(5)  # trades inside, their rr, their days; other trades, their rr
-    last = np.zeros(5)  # those of the last complete window
-    for j in range(len(days)):
+    sums, last = np.zeros(5), np.zeros(5)  # of this window and of the last complete one: trades inside, their rr and
+    for j in range(len(days)):  # their days; other trades and their rr
         if opened >= 0 and _complete(days[j] - days[opened], sums):
-            last[:] = sums
-            _write(windows, m, sums)
+            _write(sums, m, t, y, n)
+            for k in range(5):
+                last[k] = sums[k]
             m, opened = m + 1, -1
         if opened < 0:
             if own_n[j] == 0.0:
                 continue
             opened = j
-            sums[:] = 0.0
+            for k in range(5):
+                sums[k] = 0.0
         sums[0] += own_n[j]
         sums[1] += own_total[j]
         sums[2] += own_n[j] * (days[j] - days[0])
         sums[3] += group_n[j] - own_n[j]
         sums[4] += group_total[j] - own_total[j]
     if opened >= 0 and _complete(days[-1] + 1 - days[opened], sums):
-        _write(windows, m, sums)
+        _write(sums, m, t, y, n)
         return m + 1
     if opened >= 0 and m > 0:
-        _write(windows, m - 1, last + sums)
+        for k in range(5):
+            sums[k] += last[k]
+        _write(sums, m - 1, t, y, n)
     return m
 
 
@@ -192,43 +194,59 @@ def _complete(long_days: int, sums: Any) -> bool:
 
 
 @numba.njit(cache=True, nogil=True)
-def _write(windows: Any, m: int, sums: Any) -> None:
-    windows[0, m] = sums[2] / sums[0]
-    windows[1, m] = sums[1] / sums[0] - sums[4] / sums[3]
-    windows[2, m] = sums[0]
+def _write(sums: Any, m: int, t: Any, y: Any, n: Any) -> None:
+    t[m] = sums[2] / sums[0]
+    y[m] = sums[1] / sums[0] - sums[4] / sums[3]
+    n[m] = sums[0]
 
 
 @numba.njit(cache=True, nogil=True)
-def _slope(t: Any, y: Any, n: Any) -> tuple[float, float]:
+def _slope(t: Any, y: Any, n: Any, m: int) -> tuple[float, float]:
     """Slope of y over t by least squares with weights n, and its standard error."""
-    total = n.sum()
-    mean_t, mean_y = (n * t).sum() / total, (n * y).sum() / total
-    spread = (n * (t - mean_t) ** 2).sum()
-    slope = (n * (t - mean_t) * (y - mean_y)).sum() / spread
-    left = y - mean_y - slope * (t - mean_t)
-    return slope, math.sqrt((n * left**2).sum() / (len(t) - 2) / spread)
+    total, mean_t, mean_y = 0.0, 0.0, 0.0
+    for i in range(m):
+        total += n[i]
+        mean_t += n[i] * t[i]
+        mean_y += n[i] * y[i]
+    mean_t /= total
+    mean_y /= total
+    spread, product, left = 0.0, 0.0, 0.0
+    for i in range(m):
+        spread += n[i] * (t[i] - mean_t) * (t[i] - mean_t)
+        product += n[i] * (t[i] - mean_t) * (y[i] - mean_y)
+    slope = product / spread
+    for i in range(m):
+        e = y[i] - mean_y - slope * (t[i] - mean_t)
+        left += n[i] * e * e
+    return slope, math.sqrt(left / (m - 2) / spread)
 
 
 @numba.njit(cache=True, nogil=True)
-def _half_life_hours(t: Any, y: Any, n: Any, sign: float) -> float:
+def _half_life_hours(t: Any, y: Any, n: Any, m: int, sign: float) -> float:
     rates = _rates()
-    shapes = np.empty((len(rates), len(t)))
+    shapes = np.empty((len(rates) + 1, m))
     for i in range(len(rates)):
-        shapes[i] = _shape(t, rates[i])
-    weights = n.copy()
+        _shape(t, rates[i], shapes[i])
+    shape = shapes[-1]
+    weights, z = np.empty(m), np.empty(m)
+    for i in range(m):
+        weights[i] = n[i]
+    rate = 0.0
     for again in range(_REWEIGHTED + 1):
         rate = _fitted(t, y, weights, sign, rates, shapes)
         if math.isnan(rate):
             return UNKNOWN_HALF_LIFE_HOURS
         if again == _REWEIGHTED:
             break
-        shape = _shape(t, rate)
-        effect_0 = (weights * shape * y).sum() / (weights * shape * shape).sum()
-        z = np.abs(np.sqrt(n) * (y - effect_0 * shape))
+        _shape(t, rate, shape)
+        over, under = _sums(shape, y, weights)
+        for i in range(m):
+            z[i] = math.sqrt(n[i]) * abs(y[i] - over / under * shape[i])
         bound = _HUBER * _NORMAL_MAD * np.median(z)
         if bound == 0.0:
             break
-        weights = n * np.minimum(1.0, bound / np.maximum(z, bound))
+        for i in range(m):
+            weights[i] = n[i] * min(1.0, bound / max(z[i], bound))
     if rate <= 0.0:
         return _LONGEST_HOURS
     return min(max(24.0 * math.log(2.0) / rate, _SHORTEST_HOURS), _LONGEST_HOURS)
@@ -247,7 +265,10 @@ def _rates() -> Any:
 
 @numba.njit(cache=True, nogil=True)
 def _fitted(t: Any, y: Any, weights: Any, sign: float, rates: Any, shapes: Any) -> float:
-    """Decay a day that fits best, negative for growth; NaN where no effect of the sign fits better than none."""
+    """Decay a day that fits best, negative for growth; NaN where no effect of the sign fits better than none.
+
+    The last of the shapes is overwritten.
+    """
     best, best_gain = 0, 0.0
     for i in range(len(rates)):
         gain = _gain(shapes[i], y, weights, sign)
@@ -256,34 +277,45 @@ def _fitted(t: Any, y: Any, weights: Any, sign: float, rates: Any, shapes: Any) 
     if best_gain == 0.0:
         return np.nan
     if rates[best] <= 0.0:
-        return rates[best]
+        return float(rates[best])
     low, high = rates[best - 1], rates[min(best + 1, _HALF_LIVES)]
-    left, right = high - _GOLDEN * (high - low), low + _GOLDEN * (high - low)
-    gain_left = _gain(_shape(t, left), y, weights, sign)
-    gain_right = _gain(_shape(t, right), y, weights, sign)
+    trial, turn = np.empty(2), np.empty(2)
+    trial[0], trial[1] = high - _GOLDEN * (high - low), low + _GOLDEN * (high - low)
+    for side in range(2):
+        _shape(t, trial[side], shapes[-1])
+        turn[side] = _gain(shapes[-1], y, weights, sign)
     for _ in range(_GOLDEN_STEPS):
-        if gain_left >= gain_right:
-            high, right, gain_right = right, left, gain_left
-            left = high - _GOLDEN * (high - low)
-            gain_left = _gain(_shape(t, left), y, weights, sign)
+        if turn[0] >= turn[1]:
+            high, trial[1], turn[1], fresh = trial[1], trial[0], turn[0], 0
+            trial[0] = high - _GOLDEN * (high - low)
         else:
-            low, left, gain_left = left, right, gain_right
-            right = low + _GOLDEN * (high - low)
-            gain_right = _gain(_shape(t, right), y, weights, sign)
-    return (low + high) / 2.0
+            low, trial[0], turn[0], fresh = trial[0], trial[1], turn[1], 1
+            trial[1] = low + _GOLDEN * (high - low)
+        _shape(t, trial[fresh], shapes[-1])
+        turn[fresh] = _gain(shapes[-1], y, weights, sign)
+    return float((low + high) / 2.0)
 
 
 @numba.njit(cache=True, nogil=True)
 def _gain(shape: Any, y: Any, weights: Any, sign: float) -> float:
     """Squares that a shape with its best effect_0 takes off, 0 where that has the other sign."""
-    over, under = 0.0, 0.0
-    for i in range(len(y)):
-        over += weights[i] * shape[i] * y[i]
-        under += weights[i] * shape[i] * shape[i]
-    return over * over / under if over * sign > 0.0 else 0.0
+    over, under = _sums(shape, y, weights)
+    return float(over * over / under) if over * sign > 0.0 else 0.0
 
 
 @numba.njit(cache=True, nogil=True)
-def _shape(t: Any, rate: float) -> Any:
+def _sums(shape: Any, y: Any, weights: Any) -> Any:
+    """Numerator and denominator of the best effect_0."""
+    over, under = 0.0, 0.0
+    for i in range(len(shape)):
+        over += weights[i] * shape[i] * y[i]
+        under += weights[i] * shape[i] * shape[i]
+    return over, under
+
+
+@numba.njit(cache=True, nogil=True)
+def _shape(t: Any, rate: float, shape: Any) -> None:
     """exp(-rate t), 1 at the first window, or for growth at the last: so that nothing overflows."""
-    return np.exp(-rate * (t - (t[0] if rate >= 0.0 else t[-1])))
+    origin = t[0] if rate >= 0.0 else t[len(shape) - 1]
+    for i in range(len(shape)):
+        shape[i] = math.exp(-rate * (t[i] - origin))

@@ -160,7 +160,7 @@ def _effects(start: Any, rows: Any, first: Any, rr: Any, clusters: Any) -> Any:
     totals = _totals(rr, clusters, first)
     removed, inside = np.zeros(totals.shape), np.zeros(totals.shape)
     for s in range(n_subsets):
-        _measure(s, rows[start[s] : start[s + 1]], rr, clusters, first, totals, removed, inside, out)
+        _measure(s, start, rows, rr, clusters, first, totals, removed, inside, out)
     return out
 
 
@@ -172,11 +172,14 @@ def _effects_by_spell(start: Any, rows: Any, first: Any, rr: Any, by_time: Any, 
     totals = np.zeros((2, 1))
     removed, inside = np.zeros((2, 1)), np.zeros((2, 1))
     for s in range(n_subsets):
-        if s == 0 or not np.array_equal(pinned[s], pinned[s - 1]):
-            _spells(held, by_time, pinned[s], clusters)
+        same = s > 0
+        for d in range(pinned.shape[1]):
+            same = same and pinned[s, d] == pinned[s - 1, d]
+        if not same:
+            _spells(held, by_time, pinned, s, clusters)
             totals = _totals(rr, clusters, first)
             removed, inside = np.zeros(totals.shape), np.zeros(totals.shape)
-        _measure(s, rows[start[s] : start[s + 1]], rr, clusters, first, totals, removed, inside, out)
+        _measure(s, start, rows, rr, clusters, first, totals, removed, inside, out)
     return out
 
 
@@ -195,15 +198,15 @@ def _first_rows(trade: Any) -> Any:
 
 
 @numba.njit(cache=True, nogil=True)
-def _spells(held: Any, by_time: Any, pinned: Any, clusters: Any) -> None:
-    """Number the runs in which the pinned regime values hold, or do not."""
+def _spells(held: Any, by_time: Any, pinned: Any, s: int, clusters: Any) -> None:
+    """Number the runs in which the regime values that a subset pins hold, or do not."""
     run = 0
     before = False
     for i in range(len(by_time)):
         row = by_time[i]
         holds = True
-        for d in range(len(pinned)):
-            if pinned[d] != 0 and held[row, d] != pinned[d]:
+        for d in range(pinned.shape[1]):
+            if pinned[s, d] != 0 and held[row, d] != pinned[s, d]:
                 holds = False
                 break
         if i > 0 and holds != before:
@@ -215,7 +218,10 @@ def _spells(held: Any, by_time: Any, pinned: Any, clusters: Any) -> None:
 @numba.njit(cache=True, nogil=True)
 def _totals(rr: Any, clusters: Any, first: Any) -> Any:
     """Sum of rr (0) and number of trades (1) per cluster, each trade in the cluster of its first row."""
-    totals = np.zeros((2, clusters.max() + 1 if len(clusters) else 1))
+    most = 0
+    for i in range(len(clusters)):
+        most = max(most, clusters[i])
+    totals = np.zeros((2, most + 1))
     for i in range(len(rr)):
         if first[i] == i:
             totals[0, clusters[i]] += rr[i]
@@ -225,25 +231,38 @@ def _totals(rr: Any, clusters: Any, first: Any) -> Any:
 
 @numba.njit(cache=True, nogil=True)
 def _measure(
-    s: int, rows: Any, rr: Any, clusters: Any, first: Any, totals: Any, removed: Any, inside: Any, out: Any
+    s: int,
+    start: Any,
+    rows: Any,
+    rr: Any,
+    clusters: Any,
+    first: Any,
+    totals: Any,
+    removed: Any,
+    inside: Any,
+    out: Any,
 ) -> None:
     """Effect of one subset; removed (from the outside) and inside are zero before and after.
 
     Totals are never written: adding back what was taken off would leave rounding for the next subset.
     """
-    n_in, sum_in = float(len(rows)), 0.0
-    for row in rows:
+    n_in, sum_in = float(start[s + 1] - start[s]), 0.0
+    for i in range(start[s], start[s + 1]):
+        row = rows[i]
         outer, inner = clusters[first[row]], clusters[row]
         removed[0, outer] += rr[row]
         removed[1, outer] += 1.0
         inside[0, inner] += rr[row]
         inside[1, inner] += 1.0
         sum_in += rr[row]
-    out[2][s] = len(rows)
-    out[3][s] = (inside[1] > 0.0).sum()
-    n_out = totals[1].sum() - n_in
+    n_out, sum_out = -n_in, 0.0
+    for c in range(totals.shape[1]):
+        n_out += totals[1, c]
+        sum_out += totals[0, c] - removed[0, c]
+        out[3][s] += inside[1, c] > 0.0
+    out[2][s] = start[s + 1] - start[s]
     if n_in > 0.0 and n_out > 0.0:
-        mean_in, mean_out = sum_in / n_in, (totals[0] - removed[0]).sum() / n_out
+        mean_in, mean_out = sum_in / n_in, sum_out / n_out
         total, used = 0.0, 0
         for c in range(totals.shape[1]):
             trades_out = totals[1, c] - removed[1, c]
@@ -255,6 +274,7 @@ def _measure(
         out[0][s] = mean_in - mean_out
         if used > 1:
             out[1][s] = np.sqrt(total * used / (used - 1))
-    for row in rows:
-        removed[:, clusters[first[row]]] = 0.0
-        inside[:, clusters[row]] = 0.0
+    for i in range(start[s], start[s + 1]):
+        for side in range(2):
+            removed[side, clusters[first[rows[i]]]] = 0.0
+            inside[side, clusters[rows[i]]] = 0.0

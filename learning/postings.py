@@ -79,7 +79,7 @@ class Postings:
         wanted = np.ascontiguousarray(subsets, dtype=np.int32)
         most = _most(self._start, wanted, len(self._trade))
         start, rows, n_actions = _inside(self._by_dim, self._trade, self._order, self._start, wanted, int(most.sum()))
-        return Inside(start=start, rows=rows, n_actions=n_actions)
+        return Inside(start=start, rows=rows[: start[-1]].copy(), n_actions=n_actions)
 
     def batches(self, subsets: npt.NDArray[Any]) -> Iterator[slice]:
         """Cut subsets into runs whose `inside` stays small: what each gives does not depend on the cut."""
@@ -113,7 +113,8 @@ def _inside(codes: Any, trade: Any, order: Any, start: Any, subsets: Any, capaci
     begins = np.zeros(len(subsets) + 1, dtype=np.int64)
     n_actions = np.zeros(len(subsets), dtype=np.int64)
     narrowed = np.empty((n_dims + 1, n_rows), dtype=np.int32)
-    narrowed[0] = np.arange(n_rows)
+    for i in range(n_rows):
+        narrowed[0, i] = i
     size = np.full(n_dims + 1, n_rows, dtype=np.int64)
     dim, code = np.full(n_dims + 1, -1, dtype=np.int64), np.zeros(n_dims + 1, dtype=np.int64)
     n = 0
@@ -127,30 +128,31 @@ def _inside(codes: Any, trade: Any, order: Any, start: Any, subsets: Any, capaci
             same = same and dim[k] == d and code[k] == v
             if not same:
                 dim[k], code[k] = d, v
-                size[k] = _narrow(narrowed, k, size[k - 1], codes[d], v, order[d], start[d])
+                size[k] = _narrow(narrowed, k, size[k - 1], codes, d, v, order, start)
         if k < n_dims:
             dim[k + 1] = -1  # what is deeper belongs to another subset
         n_actions[s] = size[k]
-        for row in narrowed[k, : size[k]]:
+        for i in range(size[k]):
+            row = narrowed[k, i]
             if n == begins[s] or trade[found[n - 1]] != trade[row]:
                 found[n] = row
                 n += 1
         begins[s + 1] = n
-    return begins, found[:n].copy(), n_actions
+    return begins, found, n_actions
 
 
 @numba.njit(cache=True, nogil=True)
-def _narrow(narrowed: Any, k: int, among: int, codes: Any, v: int, order: Any, start: Any) -> int:
-    """Rows with a value among those of the level above; return how many."""
-    if k == 1:
-        if v + 1 >= len(start):
-            return 0
-        rows = order[start[v] : start[v + 1]]
-        narrowed[1, : len(rows)] = rows
-        return len(rows)
+def _narrow(narrowed: Any, k: int, among: int, codes: Any, d: int, v: int, order: Any, start: Any) -> int:
+    """Rows with a value of a dimension among those of the level above; return how many."""
     n = 0
+    if k == 1:
+        if v + 1 < start.shape[1]:
+            for i in range(start[d, v], start[d, v + 1]):
+                narrowed[1, n] = order[d, i]
+                n += 1
+        return n
     for i in range(among):
         row = narrowed[k - 1, i]
         narrowed[k, n] = row  # overwritten by the next if it does not count: no branch to guess
-        n += codes[row] == v
+        n += codes[d, row] == v
     return n
