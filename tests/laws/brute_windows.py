@@ -94,23 +94,23 @@ def half_life(found: list[Window], effect_rr: float | None) -> HalfLife:
     t = [w.day - found[0].day for w in found]
     y = [w.effect_rr for w in found]
     weights = [float(w.n) for w in found]
-    rate = _fit(t, y, weights, sign)
-    for _ in range(3):
-        level, _ = _level(t, y, weights, sign, rate)
-        curve = [level * shape for shape in _shape(rate, t)]
-        z = [math.sqrt(w.n) * abs(value - fit) for w, value, fit in zip(found, y, curve, strict=True)]
-        s = 1.4826 * median(z)
-        weights = [
-            w.n * min(1.0, 1.345 * s / each) if each > 0 else float(w.n) for w, each in zip(found, z, strict=True)
-        ]
+    for again in range(4):
         rate = _fit(t, y, weights, sign)
+        level, _ = _level(t, y, weights, sign, rate)
+        if level == 0.0:
+            return HalfLife(UNKNOWN_HOURS)
+        if again < 3:
+            curve = [level * shape for shape in _shape(rate, t)]
+            z = [math.sqrt(w.n) * abs(value - fit) for w, value, fit in zip(found, y, curve, strict=True)]
+            s = 1.4826 * median(z)
+            if s > 0.0:
+                weights = [
+                    w.n * min(1.0, 1.345 * s / each) if each else float(w.n) for w, each in zip(found, z, strict=True)
+                ]
 
     def cost(hours: float) -> float:
         return _level(t, y, weights, sign, HOURS_A_DAY * math.log(2) / hours)[1]
 
-    level, _ = _level(t, y, weights, sign, rate)
-    if level == 0.0:
-        return HalfLife(UNKNOWN_HOURS)
     if rate <= 0.0:
         return HalfLife(LONGEST_HOURS)
     return HalfLife(min(max(HOURS_A_DAY * math.log(2) / rate, SHORTEST_HOURS), LONGEST_HOURS), cost)
