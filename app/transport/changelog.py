@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
-from typing import Final, NamedTuple, Protocol, cast
+from typing import Final, NamedTuple, Protocol
 
 from faust.types import TP
 
@@ -103,5 +103,6 @@ class _EmbeddedReader:
         return {tp: Span(self._log.earliest_offset(*tp), self._log.end_offset(*tp)) for tp in tps}
 
     def _page(self, tp: TP, offset: int, end: int) -> Page:
-        found, next_offset = self._log.read_pairs(tp.topic, tp.partition, offset, _PAGE)
-        return Page(tp, cast("list[tuple[bytes, bytes | None]]", found), next_offset if found else end)
+        found = self._log.read(tp.topic, tp.partition, offset, _PAGE)
+        next_offset = found[-1].offset + 1 if found else end
+        return Page(tp, [(record.key or b"", record.value) for record in found], next_offset)

@@ -31,7 +31,6 @@ __all__ = ["EmbeddedLog", "NewRecord", "Record", "Topic"]
 VERSION: Final = 1
 _APPLICATION_ID: Final = 0x4C56524C  # "LVRL", in the header of the file
 _READ_BYTES: Final = 16 * 1024 * 1024  # a page of snapshots of 32 MiB each must not fill the memory
-_AT_ONCE: Final = 500  # rows fetched between two looks at their size
 _WAL_BYTES: Final = 64 * 1024 * 1024  # what the write-ahead log is cut back to after a long transaction
 
 _SCHEMA: Final = """
@@ -220,28 +219,6 @@ class EmbeddedLog:
                     if size >= max_bytes:
                         break
         return found
-
-    def read_pairs(
-        self, topic: str, partition: int, offset: int, limit: int, *, max_bytes: int = _READ_BYTES
-    ) -> tuple[list[tuple[bytes | None, bytes | None]], int]:
-        """Read as `read` does, only keys and values and faster for it; return them and the offset to read on from.
-
-        That is the one asked for where there is no record any more.
-        """
-        pairs: list[tuple[bytes | None, bytes | None]] = []
-        size = 0
-        query = (
-            'SELECT key, value, "offset" FROM records '
-            'WHERE topic = ? AND partition = ? AND "offset" >= ? ORDER BY "offset" LIMIT ?'
-        )
-        with self._speaking_our_errors():
-            where = (self._require(topic, partition).id, partition, offset, limit)
-            with closing(self._db.execute(query, where)) as rows:
-                while size < max_bytes and (some := rows.fetchmany(_AT_ONCE)):
-                    pairs += [row[:2] for row in some]
-                    size += sum([len(row[1] or b"") for row in some])
-                    offset = some[-1][2] + 1
-        return pairs, offset
 
     def earliest_offset(self, topic: str, partition: int) -> int:
         """Offset of the first record that is still there; the end of an empty partition."""

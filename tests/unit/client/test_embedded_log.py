@@ -88,10 +88,6 @@ class AgainstModel(RuleBasedStateMachine):
         for log in (self.log, self.other):
             for partition, records in self.model.items():
                 assert log.read(TOPIC, partition, 0) == records
-                assert log.read_pairs(TOPIC, partition, 0, 100) == (
-                    [(record.key, record.value) for record in records],
-                    records[-1].offset + 1 if records else 0,
-                )
                 assert log.end_offset(TOPIC, partition) == self.ends[partition]
                 assert log.earliest_offset(TOPIC, partition) == (records[0].offset if records else 0)
             assert log.committed("g") == self.commits
@@ -132,14 +128,6 @@ def test_a_page_is_a_prefix_of_what_follows(start: int, limit: int, max_bytes: i
         rest = log.read(TOPIC, 0, start)
         assert page == rest[: len(page)]
         assert len(page) == min(len(rest), limit, 1 + (max_bytes - 1) // 9)
-
-
-@pytest.mark.parametrize(("limit", "max_bytes", "expected"), [(700, 10**9, 700), (1000, 9 * 501, 1000), (1200, 9, 500)])
-def test_pairs_come_in_pages_too(log: EmbeddedLog, limit: int, max_bytes: int, expected: int) -> None:
-    log.append([_record(b"%09d" % i) for i in range(1200)])
-    pairs, read_on = log.read_pairs(TOPIC, 0, 0, limit, max_bytes=max_bytes)
-    assert (len(pairs), read_on) == (expected, expected)
-    assert log.read_pairs(TOPIC, 0, 1200, limit) == ([], 1200)
 
 
 def test_a_batch_is_there_as_a_whole_or_not_at_all(log: EmbeddedLog) -> None:
