@@ -13,7 +13,7 @@ import msgspec
 import numba
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
+from scipy.special import stdtr
 
 from learning.postings import Postings
 
@@ -132,7 +132,7 @@ def p_values(found: Effects) -> npt.NDArray[np.float64]:
     freedom = np.maximum(found.n_clusters - 1, 1)
     known = (found.error_rr > 0.0) & (found.n_clusters > 1)
     t = np.divide(np.abs(found.effect_rr), found.error_rr, out=np.zeros(len(known)), where=known)
-    return np.where(known, 2.0 * stats.t.sf(t, freedom), 1.0)
+    return np.where(known, 2.0 * stdtr(freedom, -t), 1.0)
 
 
 def shrunk(effect_rr: float, error_rr: float) -> float:

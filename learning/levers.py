@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import msgspec
-from scipy import stats
+from scipy.special import ndtr
 
 from learning.lessons import Evidence, Lesson
 from learning.parameters import HOUR_MS, Parameters
@@ -24,7 +24,7 @@ def confidence(evidence: Evidence) -> float:
     """
     if evidence.error_rr <= 0.0:
         return 0.0
-    return float(2.0 * stats.norm.cdf(abs(evidence.shrunk_rr) / evidence.error_rr) - 1.0)
+    return float(2.0 * ndtr(abs(evidence.shrunk_rr) / evidence.error_rr) - 1.0)
 
 
 def target(lever: Lever, edge: float, strength: float, parameters: Parameters) -> float:
