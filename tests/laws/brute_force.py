@@ -126,10 +126,14 @@ def tracked(rows: list[Row], group: str, max_dims: int, n_min: tuple[int, ...] =
     }
 
 
-def baseline(rows: list[Row], group: str, category: str, segment: Segment) -> tuple[Fraction, str]:
-    """rr_baseline in R of a trade of a group in a segment, and its level."""
-    by_id = sorted(rows, key=lambda row: (row.at_ms, row.action_id))  # an outcome says whether it is the first
-    everyone = first_of_each_trade(row for row in by_id if row.category == category)
+def of_category(rows: list[Row], category: str) -> list[Row]:
+    """Each trade of a category once, with its first such action: of two at the same time that of the smaller id."""
+    mine = (row for row in rows if row.category == category)
+    return first_of_each_trade(sorted(mine, key=lambda row: (row.at_ms, row.action_id)))
+
+
+def baseline(everyone: list[Row], group: str, segment: Segment) -> tuple[Fraction, str]:
+    """rr_baseline in R of a trade of a group in a segment, and its level, from the trades of its category."""
     others = [row for row in everyone if row.group != group]
     same = [row.rr for row in others if row.segment == segment]
     if len(same) >= 10:
@@ -144,6 +148,18 @@ def baseline(rows: list[Row], group: str, category: str, segment: Segment) -> tu
     return Fraction(0), "none"
 
 
+class Against(NamedTuple):
+    """Trades of a subset against their baselines, in R."""
+
+    rr_baseline: Fraction
+    level: str
+    delta_rr: Fraction
+    tested: list[Fraction]
+    """Mean of rr less the baseline, per segment with enough trades."""
+    of_each: list[float]
+    """rr less the baseline, per trade."""
+
+
 class BruteForce:
     """Every number of one subset after another; what is the same for many subsets is counted once."""
 
@@ -152,6 +168,7 @@ class BruteForce:
         self._groups: dict[str, list[Row]] = defaultdict(list)
         for row in rows:
             self._groups[row.group].append(row)
+        self._categories: dict[str, list[Row]] = {}
         self._baselines: dict[tuple[str, str, Segment], tuple[Fraction, str]] = {}
         self._clusters: dict[tuple[str, Subset], Mapping[str, Any]] = {}
         self._firsts: dict[str, list[Row]] = {}
@@ -162,10 +179,8 @@ class BruteForce:
         mine = [row for row in self._groups[group] if inside(row, scope)]
         trades = first_of_each_trade(mine)
         n, total = len(trades), sum(row.rr for row in trades)
+        against = self._against(group, trades)
         squares = Fraction(sum((n * row.rr - total) ** 2 for row in trades), (n * SCALE) ** 2)
-        bases = [self.baseline(group, row) for row in trades]
-        deltas = [Fraction(row.rr, SCALE) - base for row, (base, _) in zip(trades, bases, strict=True)]
-        levels = Counter(level for _, level in bases)
         found = {
             "n": n,
             "n_actions": len(mine),
@@ -173,24 +188,42 @@ class BruteForce:
             "avg_rr": float(_mean_rr(trades)),
             "variance": float(squares / (n - 1)) if n > 1 else None,
             "win_rate": sum(row.rr > 0 for row in trades) / n,
-            "rr_baseline": float(_mean([base for base, _ in bases])),
-            "rr_baseline_level": min(level for level, times in levels.items() if times == max(levels.values())),
-            "delta_rr": float(_mean(deltas)),
+            "rr_baseline": float(against.rr_baseline),
+            "rr_baseline_level": against.level,
+            "delta_rr": float(against.delta_rr),
             "time_efficiency": 1.0 / (1.0 + sum(row.paid_back_ms for row in trades) / n / DAY_MS),
-            **_coherence(trades, deltas),
-            **_recurrence(trades, deltas, self.tau_ms),
+            **_coherence(against),
+            **_recurrence(trades, against, self.tau_ms),
             **_missed(trades),
             **self.effect(group, scope),
             **self._decay(group, scope),
         }
         found["edge_raw"], found["emergence_score"] = _edge(found), self._emergence(group, scope, found)
-        return found | {"undecided": _undecided(trades, deltas, found)}
+        return found | {"undecided": _undecided(against, found)}
 
-    def baseline(self, group: str, row: Row) -> tuple[Fraction, str]:
-        """rr_baseline of the trade of a row, and its level."""
-        key = (group, row.category, row.segment)
+    def _against(self, group: str, trades: list[Row]) -> Against:
+        by_segment: dict[Segment, list[Row]] = defaultdict(list)
+        for row in trades:
+            by_segment[row.segment].append(row)
+        base = {segment: self._baseline(group, trades[0].category, segment) for segment in by_segment}
+        levels: Counter[str] = Counter()
+        for segment, rows in by_segment.items():
+            levels[base[segment][1]] += len(rows)
+        mean = sum((len(rows) * base[name][0] for name, rows in by_segment.items()), Fraction(0)) / len(trades)
+        return Against(
+            rr_baseline=mean,
+            level=min(level for level, times in levels.items() if times == max(levels.values())),
+            delta_rr=_mean_rr(trades) - mean,
+            tested=[_mean_rr(rows) - base[name][0] for name, rows in by_segment.items() if len(rows) >= 5],
+            of_each=[float(Fraction(row.rr, SCALE) - base[row.segment][0]) for row in trades],
+        )
+
+    def _baseline(self, group: str, category: str, segment: Segment) -> tuple[Fraction, str]:
+        if category not in self._categories:
+            self._categories[category] = of_category(self.rows, category)
+        key = (group, category, segment)
         if key not in self._baselines:
-            self._baselines[key] = baseline(self.rows, *key)
+            self._baselines[key] = baseline(self._categories[category], group, segment)
         return self._baselines[key]
 
     def effect(self, group: str, scope: Scope) -> dict[str, Any]:
@@ -249,30 +282,21 @@ class BruteForce:
         return added / (1 + variance) / math.sqrt(max(found["n"], 3))
 
 
-def _segment_means(trades: list[Row], deltas: list[Fraction]) -> list[Fraction]:
-    """Mean of rr less the baseline, per segment with enough trades."""
-    by_segment: dict[Segment, list[Fraction]] = defaultdict(list)
-    for row, value in zip(trades, deltas, strict=True):
-        by_segment[row.segment].append(value)
-    return [_mean(values) for values in by_segment.values() if len(values) >= 5]
-
-
-def _coherence(trades: list[Row], deltas: list[Fraction]) -> dict[str, Any]:
-    tested = _segment_means(trades, deltas)
-    positive = [value for value in tested if _sign(value) == _sign(_mean(deltas))]
+def _coherence(against: Against) -> dict[str, Any]:
+    positive = [value for value in against.tested if _sign(value) == _sign(against.delta_rr)]
     return {
-        "field_coherence": len(positive) / len(tested) if tested else None,
-        "segments_tested": len(tested),
+        "field_coherence": len(positive) / len(against.tested) if against.tested else None,
+        "segments_tested": len(against.tested),
         "segments_positive": len(positive),
     }
 
 
-def _undecided(trades: list[Row], deltas: list[Fraction], found: dict[str, Any]) -> set[str]:
+def _undecided(against: Against, found: dict[str, Any]) -> set[str]:
     """Fields that hang on the sign of what is 0 here, and may be a rounding off it there."""
     names: set[str] = set()
-    if abs(_mean(deltas)) < TINY:
+    if abs(against.delta_rr) < TINY:
         names |= {"field_coherence", "segments_positive", "recurrence_score"}
-    if any(abs(value) < TINY for value in _segment_means(trades, deltas)):
+    if any(abs(value) < TINY for value in against.tested):
         names |= {"field_coherence", "segments_positive", "edge_raw"}
     if found["effect_rr"] is not None and abs(found["effect_rr"]) < TINY:
         names |= {"emergence_score", "trend", "half_life_hours"}
@@ -282,11 +306,11 @@ def _undecided(trades: list[Row], deltas: list[Fraction], found: dict[str, Any])
     return names
 
 
-def _recurrence(trades: list[Row], deltas: list[Fraction], tau_ms: float) -> dict[str, Any]:
+def _recurrence(trades: list[Row], against: Against, tau_ms: float) -> dict[str, Any]:
     newest = max(row.closed_at_ms for row in trades)
     weights = [math.exp((row.closed_at_ms - newest) / tau_ms) for row in trades]
-    raw = math.fsum(w * float(d) for w, d in zip(weights, deltas, strict=True)) / math.fsum(weights)
-    return {"recurrence_raw": raw, "recurrence_score": max(0.0, math.tanh(_sign(_mean(deltas)) * raw))}
+    raw = math.fsum(w * d for w, d in zip(weights, against.of_each, strict=True)) / math.fsum(weights)
+    return {"recurrence_raw": raw, "recurrence_score": max(0.0, math.tanh(_sign(against.delta_rr) * raw))}
 
 
 def _missed(trades: list[Row]) -> dict[str, Any]:
@@ -296,6 +320,15 @@ def _missed(trades: list[Row]) -> dict[str, Any]:
         found[f"{name}_n"] = len(known)
         found[f"{name}_rr"] = math.fsum(known) / len(known) if known else None
     return found
+
+
+def bucket(missed_rr: float | None) -> str | None:
+    """Word for a mean of what was missed."""
+    if missed_rr is None:
+        return None
+    return next(
+        (word for word, least in (("large", 2.0), ("medium", 1.0), ("small", 0.5)) if missed_rr >= least), "none"
+    )
 
 
 def _edge(found: dict[str, Any]) -> float | None:
@@ -355,10 +388,6 @@ def spells(rows: list[Row], scope: Scope) -> dict[str, Any]:
 
 def _mean_rr(trades: list[Row]) -> Fraction:
     return Fraction(sum(row.rr for row in trades), len(trades) * SCALE)
-
-
-def _mean(values: list[Fraction]) -> Fraction:
-    return sum(values, Fraction(0)) / len(values)
 
 
 def _sign(value: Fraction) -> int:

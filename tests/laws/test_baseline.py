@@ -39,7 +39,9 @@ def test_baselines_go_from_segment_to_marginals_to_category_to_nothing(
                     brute_force.Row(f"{name}{bucket}{timeframe}{i}", "a", f"{name}|entry", "pm", 0, scope, rr, 0, 0)
                 )
     value, level = merged.value("pm|entry", group, segment)
-    expected, expected_level = brute_force.baseline(rows, f"{group}|entry", "pm|entry", segment)
+    expected, expected_level = brute_force.baseline(
+        brute_force.of_category(rows, "pm|entry"), f"{group}|entry", segment
+    )
     assert (value, level) == (CLOSE(float(expected), abs=1e-12), expected_level)
 
 
