@@ -16,7 +16,16 @@ import numpy.typing as npt
 
 from learning.postings import Inside
 
-__all__ = ["DECAYING", "IMPROVING", "UNKNOWN_HALF_LIFE_HOURS", "Decays", "decays", "half_life_hours"]
+__all__ = [
+    "DECAYING",
+    "IMPROVING",
+    "UNKNOWN_HALF_LIFE_HOURS",
+    "Decays",
+    "TradedDays",
+    "decays",
+    "half_life_hours",
+    "traded_days",
+]
 
 DECAYING: Final = -1
 IMPROVING: Final = 1
@@ -51,25 +60,51 @@ class Decays(msgspec.Struct, frozen=True, kw_only=True):
     half_life_hours: npt.NDArray[np.float64]
 
 
-def decays(
-    inside: Inside,
-    day: npt.NDArray[np.int64],
-    first: npt.NDArray[np.bool_],
-    rr: npt.NDArray[np.float64],
-    effect_rr: npt.NDArray[np.float64],
-) -> Decays:
-    """Slope and half-life of the effect of each subset, over windows of at least 7 days and 20 trades.
+class TradedDays(msgspec.Struct, frozen=True, kw_only=True):
+    """Days on which a group closed trades.
+
+    days: (n_days,) int64, rising; n and rr: (n_days,) float64, trades and their rr in R. at: (n_rows,) int64, index
+    of each row's day, and rr_of_row: (n_rows,) float64.
+    """
+
+    days: npt.NDArray[np.int64]
+    n: npt.NDArray[np.float64]
+    rr: npt.NDArray[np.float64]
+    at: npt.NDArray[np.int64]
+    rr_of_row: npt.NDArray[np.float64]
+
+
+def traded_days(day: npt.NDArray[np.int64], first: npt.NDArray[np.bool_], rr: npt.NDArray[np.float64]) -> TradedDays:
+    """Days of a group.
 
     Parameters
     ----------
-    inside
-        Trades of each subset.
     day
         (n_rows,) day of the close.
     first
         (n_rows,) bool, the first row of each trade.
     rr
         (n_rows,) in R.
+
+    Notes
+    -----
+    Source: spec section 6, decay.
+    """
+    days, at = np.unique(day, return_inverse=True)
+    n = np.bincount(at[first], minlength=len(days)).astype(np.float64)
+    total = np.bincount(at[first], weights=rr[first], minlength=len(days)).astype(np.float64)
+    return TradedDays(days=days, n=n, rr=total, at=at.astype(np.int64), rr_of_row=rr)
+
+
+def decays(inside: Inside, traded: TradedDays, effect_rr: npt.NDArray[np.float64]) -> Decays:
+    """Slope and half-life of the effect of each subset, over windows of at least 7 days and 20 trades.
+
+    Parameters
+    ----------
+    inside
+        Trades of each subset.
+    traded
+        Days of the group.
     effect_rr
         (n_subsets,) effect over all time: it says which sign is strength. NaN where there is none.
 
@@ -78,12 +113,16 @@ def decays(
     Source: spec section 6 (decay) and 9 (half-life). Cost: O(trades inside + days of the group) a subset, and
     about 200 evaluations of the fit a window.
     """
-    days, at = np.unique(day, return_inverse=True)
-    n, total = np.zeros(len(days)), np.zeros(len(days))
-    np.add.at(n, at[first], 1.0)
-    np.add.at(total, at[first], rr[first])
-    sign = np.sign(np.nan_to_num(effect_rr))
-    slope, error, trend, hours = _decays(inside.start, inside.rows, days, at.astype(np.int64), n, total, rr, sign)
+    slope, error, trend, hours = _decays(
+        inside.start,
+        inside.rows,
+        traded.days,
+        traded.at,
+        traded.n,
+        traded.rr,
+        traded.rr_of_row,
+        np.sign(np.nan_to_num(effect_rr)),
+    )
     return Decays(rr_per_day=slope, error_rr_per_day=error, trend=trend, half_life_hours=hours)
 
 

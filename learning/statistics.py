@@ -19,7 +19,7 @@ from learning.cells import RR_SCALE, GroupCells
 from learning.clusters import ClusteredGroup
 from learning.counting import Counts, Trades, counted
 from learning.cube import enumerate_subsets
-from learning.decay import DECAYING, IMPROVING, UNKNOWN_HALF_LIFE_HOURS, Decays, decays
+from learning.decay import DECAYING, IMPROVING, UNKNOWN_HALF_LIFE_HOURS, Decays, decays, traded_days
 from learning.edge import edges_raw
 from learning.emergence import Lineage, emergence
 from learning.evidence import Effects
@@ -266,6 +266,7 @@ def view_stats(view: GroupView, codes: npt.NDArray[Any], parameters: Parameters)
     effect = view.clustered.effects(lineage.codes, rr_q, rr_q)
     effect_rr = effect.effect_rr / RR_SCALE
     postings = view.clustered.postings
+    traded = traded_days(view.clustered.day, view.first, rr_q / RR_SCALE)
     counts: list[Counts] = []
     decay: list[Decays] = []
     n_actions = np.zeros(len(wanted), dtype=np.int64)
@@ -273,7 +274,7 @@ def view_stats(view: GroupView, codes: npt.NDArray[Any], parameters: Parameters)
         inside = postings.inside(wanted[batch])
         n_actions[batch] = inside.n_actions
         counts.append(counted(inside, view.trades, parameters.recurrence_tau_days * DAY_MS))
-        decay.append(decays(inside, view.clustered.day, view.first, rr_q / RR_SCALE, effect_rr[: len(wanted)][batch]))
+        decay.append(decays(inside, traded, effect_rr[: len(wanted)][batch]))
     return _assembled(lineage, effect, n_actions, _joined(Counts, counts), _joined(Decays, decay))
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from learning.decay import Decays, decays, half_life_hours
+from learning.decay import Decays, decays, half_life_hours, traded_days
 from learning.postings import Inside
 
 FLOATS = npt.NDArray[np.float64]
@@ -81,7 +81,7 @@ def traded(weekly_rr: FLOATS, *, others: bool = True) -> Decays:
         day, rr = day[:n_in], rr[:n_in]
     inside = Inside(start=np.array([0, n_in]), rows=np.arange(n_in, dtype=np.int32), n_actions=np.array([n_in]))
     effect = np.array([weekly_rr.mean()])
-    return decays(inside, day.astype(np.int64), np.ones(len(day), dtype=np.bool_), rr, effect)
+    return decays(inside, traded_days(day.astype(np.int64), np.ones(len(day), dtype=np.bool_), rr), effect)
 
 
 def test_the_slope_is_that_of_the_windows() -> None:
