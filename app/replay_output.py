@@ -18,7 +18,7 @@ from learning.parameters import config_hash
 from learning.statistics import missed_bucket, tracked_stats
 from leverloop.patterns import MODULES, Module
 from leverloop.snapshot import Snapshot, encode_snapshot
-from tables.outcomes import stored_outcome
+from tables.outcomes import OutcomesState
 
 __all__ = ["write_output"]
 
@@ -58,7 +58,7 @@ def write_output(
     with (out / "stats.jsonl").open("wb") as file:
         for row in _stats(replay, on_group):
             file.write(msgspec.json.encode(row) + b"\n")
-    write_records(out, ((row.outcome_id, stored_outcome(row)) for row in replay.partition.rows()))
+    write_records(out, OutcomesState(replay.partition).records())
     last = None if replay.book is None else decision(replay.book)
     write_decision(out, LastDecision(parameters=replay.parameters, scope_schema=replay.schema, decided=last))
     _write(out / "report.json", report)

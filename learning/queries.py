@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from learning.baseline import Baselines
 from learning.cells import GroupCells
+from learning.cube import enumerate_subsets
 from learning.parameters import Parameters
 from learning.statistics import GroupStats, GroupView, SubsetStats, group_view, tracked_stats, view_stats
 from leverloop.errors import BadInput
@@ -82,6 +83,14 @@ class GroupQueries:
     def tracked(self) -> GroupStats:
         """Every tracked subset, the group itself not among them. Counted once."""
         return tracked_stats(self.cells, self.epoch_at_ms, self._baselines, self._parameters, self._schema)
+
+    @property
+    def n_tracked(self) -> int:
+        """How many subsets are tracked. Where they are not counted yet, only found: their statistics cost more."""
+        if "tracked" in self.__dict__:
+            return len(self.tracked)
+        max_dims = self._schema.modules[self.cells.module].max_dims
+        return len(enumerate_subsets(self.cells, self._view.rows, self._parameters, max_dims).codes)
 
     def point(self, scope: Mapping[str, ScopeValue]) -> Subset:
         """One subset, tracked or not; ``{}`` is the group itself.

@@ -10,6 +10,7 @@ import msgspec
 import typer
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.status import Status
 from rich.table import Table
 from rich.text import Text
 
@@ -66,11 +67,12 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
 
 def show_stats(question: Question, *, settings: Settings | None = None, replay: Path | None = None) -> int:
     """Answer from a replay's folder, or from the tables of a deployment's workers; return the exit code."""
-    if replay is not None:
-        held = held_by_replay(replay)
-    else:
-        assert settings is not None
-        held = asyncio.run(held_by_worker(settings, question.group))
+    with _busy("reading"):
+        if replay is not None:
+            held = held_by_replay(replay)
+        else:
+            assert settings is not None
+            held = asyncio.run(held_by_worker(settings, question.group))
     console = Console()
     if not console.is_terminal:
         console = Console(width=_WIDE)
@@ -84,7 +86,9 @@ def show_stats(question: Question, *, settings: Settings | None = None, replay: 
 def _show_group(held: Held, group: str, question: Question, console: Console) -> None:
     queries = held.queries(group, now=question.now)
     scope = scope_of(question.scope, held.schema, queries.cells.module)
-    found, title = _answer(queries, scope, question)
+    with _busy("counting; the first time on a machine it is compiled, which takes up to a minute"):
+        found, title = _answer(queries, scope, question)
+        footer = [] if question.as_json else _footer(held, queries, question)
     if question.as_json:
         for line in json_lines(group, queries.epoch_at_ms, found):
             typer.echo(line)
@@ -95,7 +99,8 @@ def _show_group(held: Held, group: str, question: Question, console: Console) ->
         console.print(subsets_table(title, found, by=question.by, bars=console.width >= _BARS_FROM))
     else:
         console.print(Text(f"{title}: none"))
-    _footer(held, queries, question, console)
+    for line in footer:
+        console.print(Text(line, style="dim"))
 
 
 def _answer(queries: GroupQueries, scope: Scope, question: Question) -> tuple[list[Subset], str]:
@@ -120,17 +125,15 @@ def _answer(queries: GroupQueries, scope: Scope, question: Question) -> tuple[li
     return found, f"{of}: {len(found)} tracked subsets, {'smallest' if question.ascending else 'largest'} {by} first"
 
 
-def _footer(held: Held, queries: GroupQueries, question: Question, console: Console) -> None:
+def _footer(held: Held, queries: GroupQueries, question: Question) -> list[str]:
     whole = queries.point({}).stats
     later = held.open_outcomes(queries.cells, queries.epoch_at_ms)
-    lines = [
+    return [
         _as_of(held, queries.epoch_at_ms, now=question.now),
-        f"group: {whole.n_actions:,} outcomes of {whole.n:,} trades, {len(queries.tracked):,} tracked subsets"
+        f"group: {whole.n_actions:,} outcomes of {whole.n:,} trades, {queries.n_tracked:,} tracked subsets"
         + (f"; {later:,} outcomes more count from a later epoch: --now" if later else ""),
         f"read from {held.source}",
     ]
-    for line in lines:
-        console.print(Text(line, style="dim"))
 
 
 def _as_of(held: Held, epoch_at_ms: int, *, now: bool) -> str:
@@ -167,3 +170,8 @@ def _show_groups(held: Held, question: Question, console: Console) -> None:
     console.print(table)
     console.print(Text(_as_of(held, epoch_at_ms, now=question.now), style="dim"))
     console.print(Text(f"read from {held.source}", style="dim"))
+
+
+def _busy(text: str) -> Status:
+    """Something that moves on standard error while somebody waits at a terminal; nothing elsewhere."""
+    return Console(stderr=True).status(text)

@@ -142,7 +142,6 @@ def held_by_replay(folder: Path) -> Held:
     try:
         while some := list(islice(records, _AT_ONCE)):
             state.load(some)
-        state.recovered()
     except InvariantBroken as error:
         raise BadConfig(f"{folder}: {error}; run the replay again with this release") from error
     return Held(
@@ -157,7 +156,10 @@ def held_by_replay(folder: Path) -> Held:
 async def _states(
     broker_url: str, topic: str, partition: int | None, new_state: Callable[[int], State]
 ) -> dict[int, State]:
-    """State of each partition of a changelog, or of one, as recovery would make it."""
+    """State of each partition of a changelog, or of one.
+
+    `recovered` is not called: it would find the tracked subsets of every group, and one group is asked about.
+    """
     states: dict[int, State] = {}
     waiting: dict[int, list[ChangelogRecord]] = {}
     async for record in read_topic(broker_url, topic, partition=partition):
@@ -167,7 +169,5 @@ async def _states(
             states.setdefault(record.partition, new_state(record.partition)).load(some)
             waiting[record.partition] = []
     for number, some in waiting.items():
-        state = states.setdefault(number, new_state(number))
-        state.load(some)
-        state.recovered()
+        states.setdefault(number, new_state(number)).load(some)
     return states

@@ -87,7 +87,9 @@ def test_a_point_is_what_counting_it_gives(drawn: list[Any], scope: Scope, all_c
 @given(actions)
 def test_what_is_tracked_is_enumerated(drawn: list[Any]) -> None:
     queries = asked(drawn)
+    before = queries.n_tracked
     found = everything(queries)
+    assert before == queries.n_tracked == len(found)
     assert all(subset.tracked for subset in found)
     assert len({msgspec.json.encode(subset.scope) for subset in found}) == len(found) == len(queries.tracked)
     assert all(same(queries.point(subset.scope), subset) for subset in found)
