@@ -26,7 +26,6 @@ __all__ = ["Question", "show_stats"]
 
 _BY: Final = "edge_raw"
 _WIDE: Final = 140  # columns, where the output is no terminal
-_BARS_FROM: Final = 110  # columns: what the numbers need, a short scope and the bars
 
 
 class Question(msgspec.Struct, frozen=True, kw_only=True):
@@ -86,7 +85,7 @@ def show_stats(question: Question, *, settings: Settings | None = None, replay: 
 def _show_group(held: Held, group: str, question: Question, console: Console) -> None:
     queries = held.queries(group, now=question.now)
     scope = scope_of(question.scope, held.schema, queries.cells.module)
-    with _busy("counting; the first time on a machine it is compiled, which takes up to a minute"):
+    with _busy("counting (the first time on a machine: compiling, up to a minute)"):
         found, title = _answer(queries, scope, question)
         footer = [] if question.as_json else _footer(held, queries, question)
     if question.as_json:
@@ -96,7 +95,7 @@ def _show_group(held: Held, group: str, question: Question, console: Console) ->
     if question.top is None and not (question.children or question.parents):
         console.print(subset_in_full(title, found[0]))
     elif found:
-        console.print(subsets_table(title, found, by=question.by, bars=console.width >= _BARS_FROM))
+        console.print(subsets_table(title, found, console.width, by=question.by))
     else:
         console.print(Text(f"{title}: none"))
     for line in footer:
@@ -146,7 +145,9 @@ def _as_of(held: Held, epoch_at_ms: int, *, now: bool) -> str:
 
 def _show_groups(held: Held, question: Question, console: Console) -> None:
     epoch_at_ms = held.epoch_at_ms(now=question.now)
-    table = Table(title=f"{len(held.groups)} groups", title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    table = Table(
+        title=f"{len(held.groups)} groups", title_justify="left", box=SIMPLE_HEAD, show_edge=False, pad_edge=False
+    )
     table.add_column("group", overflow="fold")
     for name in ("outcomes", "trades", "last close"):
         table.add_column(name, justify="right", no_wrap=True)

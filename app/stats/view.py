@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -19,7 +19,7 @@ __all__ = ["NUMBERS", "bar", "json_lines", "scope_text", "subset_in_full", "subs
 
 _WHOLE_GROUP: Final = "(the whole group)"
 _NOT_KNOWN: Final = "not known"
-_SCOPE_CHARS: Final = 24
+_SCOPE_CHARS: Final = 20
 _BAR_CELLS: Final = 6  # each side of zero
 _EIGHTHS: Final = " ▏▎▍▌▋▊▉█"
 
@@ -57,17 +57,22 @@ NUMBERS: Final[dict[str, tuple[str, str]]] = {
 }
 """Every number of a subset, in the order in which it is shown -> its unit, and what it is."""
 
+_BAR: Final = "bar"
 _MAIN: Final = {
-    "n": "n",
-    "effect_rr": "effect R",
-    "n_clusters": "clusters",
-    "delta_rr": "delta R",
-    "edge_raw": "edge",
-    "win_rate": "win %",
-    "variance": "var R²",
-    "trend": "trend",
+    "n": ("n", 7),
+    "effect_rr": ("effect R", 13),
+    _BAR: ("", 13),
+    "n_clusters": ("clusters", 8),
+    "delta_rr": ("delta R", 7),
+    "edge_raw": ("edge", 6),
+    "win_rate": ("win %", 5),
+    "variance": ("var R²", 6),
+    "trend": ("trend", 9),
 }
-"""Numbers that stand in every table, with short headings."""
+"""Columns of every table, with short headings and the characters they need."""
+_FIRST_TO_GO: Final = (_BAR, "variance", "trend", "win_rate", "n_clusters", "delta_rr")
+"""Columns that are left out where a terminal has no room for them, one after the other."""
+_GAP: Final = 3  # characters between columns
 _SIGNED: Final = ("R", "R/day", "edge")
 _BUCKET: Final = "_bucket"
 
@@ -113,29 +118,44 @@ def bar(value: float | None, largest: float) -> str:
     return f"{(half + '█' * full).rjust(_BAR_CELLS)}│{blank}"
 
 
-def subsets_table(title: str, subsets: Sequence[Subset], *, by: str | None = None, bars: bool = True) -> Table:
-    """One row for each subset with its main numbers, and the number they are ordered by; untracked ones are dim."""
-    extra = {by: by} if by and by not in (*_MAIN, "effect_error_rr") else {}
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+def subsets_table(title: str, subsets: Sequence[Subset], width: int, *, by: str | None = None) -> Table:
+    """One row for each subset with its main numbers, and the number they are ordered by; untracked ones are dim.
+
+    Where the width, in characters, is not enough for all of them, the caption says which are left out.
+    """
+    columns = dict(_MAIN)
+    if by and by not in (*_MAIN, "effect_error_rr"):
+        columns[by] = (by, max(len(by), 9))
+    left_out = _left_out(columns, width, by)
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
     table.add_column("scope", overflow="fold", min_width=_SCOPE_CHARS)
-    for name, heading in (_MAIN | extra).items():
-        table.add_column(heading, justify="right", no_wrap=True)
-        if bars and name == "effect_rr":
-            table.add_column("", no_wrap=True)
+    shown = [name for name in columns if name not in left_out]
+    for name in shown:
+        table.add_column(columns[name][0], justify="right", no_wrap=True)
     largest = max((abs(s.stats.effect_rr) for s in subsets if s.stats.effect_rr is not None), default=0.0)
     for subset in subsets:
-        cells: list[str | Text] = [Text(scope_text(subset.scope))]
-        for name in _MAIN | extra:
-            cells.append(_cell(subset.stats, name))
-            if bars and name == "effect_rr":
-                cells.append(bar(subset.stats.effect_rr, largest))
-        table.add_row(*cells, style=None if subset.tracked or not subset.scope else "dim")
+        cells = [bar(subset.stats.effect_rr, largest) if name == _BAR else _cell(subset.stats, name) for name in shown]
+        style = None if subset.tracked or not subset.scope else "dim"
+        table.add_row(Text(scope_text(subset.scope)), *cells, style=style)
+    if named := [columns[name][0] for name in left_out if name != _BAR]:
+        table.caption, table.caption_justify = f"no room for {', '.join(named)}: --json has all", "left"
     return table
+
+
+def _left_out(columns: Mapping[str, tuple[str, int]], width: int, by: str | None) -> list[str]:
+    """Columns for which there is no room beside a scope."""
+    left_out: list[str] = []
+    needed = _SCOPE_CHARS + sum(chars + _GAP for _, chars in columns.values())
+    for name in _FIRST_TO_GO:
+        if needed > width and name != by:
+            left_out.append(name)
+            needed -= columns[name][1] + _GAP
+    return left_out
 
 
 def subset_in_full(title: str, subset: Subset) -> Table:
     """Return every number of one subset with its unit and what it is."""
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
     table.add_column("number")
     table.add_column("value", justify="right", no_wrap=True)
     table.add_column("unit")

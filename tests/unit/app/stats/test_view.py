@@ -53,19 +53,29 @@ def test_one_subset_shows_every_number() -> None:
 
 
 def test_a_table_shows_the_main_numbers_and_the_one_it_is_ordered_by() -> None:
-    text = shown(subsets_table("title", [KNOWN, UNKNOWN], by="recurrence_raw"))
+    text = shown(subsets_table("title", [KNOWN, UNKNOWN], 160, by="recurrence_raw"))
     assert "bucket=micro bucket_rank_position=2" in text
     assert "-0.50 ± 0.12" in text
     assert "██████│" in text
     assert "recurrence_raw" in text
     assert "curator=[red]x" in text, "a value is no markup"
-    assert "recurrence_raw" not in shown(subsets_table("title", [KNOWN, UNKNOWN]))
-    assert "│" not in shown(subsets_table("title", [KNOWN], bars=False))
+    assert "no room" not in text
+    assert "recurrence_raw" not in shown(subsets_table("title", [KNOWN, UNKNOWN], 160))
 
 
+@pytest.mark.parametrize("width", range(80, 180, 9))
 @pytest.mark.parametrize("by", COLUMNS)
-def test_a_table_can_be_ordered_by_every_number(by: str) -> None:
-    assert "bucket=micro" in shown(subsets_table("title", [KNOWN, UNKNOWN], by=by), width=200)
+def test_a_table_keeps_within_any_terminal_by_leaving_numbers_out(by: str, width: int) -> None:
+    text = shown(subsets_table("title", [KNOWN, UNKNOWN], width, by=by), width)
+    assert "…" not in text
+    assert max(map(len, text.splitlines())) <= width
+    words = " ".join(text.split())
+    assert "micro" in words
+    assert "-0.50 ± 0.12" in words
+    for heading in ("n", "effect R", "clusters", "delta R", "edge", "win %", "var R²", "trend"):
+        assert heading in words, "shown, or said to be left out"
+    table, _, left_out = words.partition("no room for ")
+    assert bool(left_out) == ("trend" not in table or "var R²" not in table)
 
 
 def test_json_has_null_where_nothing_is_known() -> None:
