@@ -6,6 +6,7 @@ import math
 from functools import cached_property
 from typing import Any, Final
 
+import numba
 import numpy as np
 import numpy.typing as npt
 
@@ -62,9 +63,10 @@ class ClusteredGroup:
         if not len(rr):
             return np.zeros(0, dtype=np.int64)
         since = self.day - self.day.min()
-        present, day = np.unique(since[self._first], return_inverse=True)
-        means = np.bincount(day, weights=rr[self._first]) / np.bincount(day)
-        return np.unique(since // block_days(present, means), return_inverse=True)[1].astype(np.int64)
+        n = np.bincount(since[self._first])
+        present = np.flatnonzero(n)
+        means = np.bincount(since[self._first], weights=rr[self._first])[present] / n[present]
+        return since // block_days(present, means)
 
     def effects(
         self,
@@ -189,16 +191,18 @@ def block_days(day: npt.NDArray[np.int64], mean: npt.NDArray[np.float64]) -> int
     return min(max(math.ceil((n_days * (slope / density) ** 2) ** (1.0 / 3.0)), 1), longest)
 
 
-def _covariances(
-    day: npt.NDArray[np.int64], centred: npt.NDArray[np.float64], lags: int
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+@numba.njit(cache=True, nogil=True)
+def _covariances(day: Any, centred: Any, lags: int) -> Any:
     """Pairs of days 1 .. lags apart that both have trades, and the mean of their products, 0 without a pair."""
     pairs, covariance = np.zeros(lags, dtype=np.int64), np.zeros(lags)
     for k in range(1, lags + 1):
-        later = np.searchsorted(day, day + k)
-        later[later == len(day)] = 0
-        known = day[later] == day + k
-        pairs[k - 1] = known.sum()
-        if known.any():
-            covariance[k - 1] = float((centred[known] * centred[later[known]]).mean())
+        later = 0
+        for i in range(len(day)):
+            while later < len(day) and day[later] < day[i] + k:
+                later += 1
+            if later < len(day) and day[later] == day[i] + k:
+                pairs[k - 1] += 1
+                covariance[k - 1] += centred[i] * centred[later]
+        if pairs[k - 1] > 0:
+            covariance[k - 1] /= pairs[k - 1]
     return pairs, covariance
