@@ -12,7 +12,8 @@ from app.settings import Settings
 
 __all__ = ["configure_logging"]
 
-_LOUD_LIBRARIES = ("faust", "mode", "aiokafka", "asyncio")
+# The last two: what mode says in the name of our subclasses. We speak as `leverloop.transport` there.
+_LOUD_LIBRARIES = ("faust", "mode", "aiokafka", "asyncio", "app.transport", "tables.partitioned")
 
 
 class _StandardError:

@@ -23,7 +23,9 @@ def described(progress: RecoveryProgress) -> str:
     ... ))
     'outcomes: 25 %, 250,000 records, 125,000/s, 6 s to go'
     """
-    share = progress.offsets / progress.offsets_total if progress.offsets_total else 1.0
+    if progress.offsets >= progress.offsets_total:
+        return f"{progress.table}: {progress.records:,} records read, working out what follows from them"
+    share = progress.offsets / progress.offsets_total
     left = "" if progress.eta_s is None else f", {progress.eta_s:.0f} s to go"
     return f"{progress.table}: {share:.0%}, {progress.records:,} records, {progress.rate:,.0f}/s{left}".replace(
         "%", " %"

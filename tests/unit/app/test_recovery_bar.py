@@ -19,6 +19,8 @@ def test_it_is_drawn_on_a_terminal_until_the_end() -> None:
     bar = RecoveryBar(Console(file=screen, force_terminal=True, width=120))
     bar(progress(250))
     assert "outcomes: 25 %, 250 records, 250/s, 3 s to go" in screen.getvalue()
+    bar(progress(1000))
+    assert "outcomes: 1,000 records read, working out what follows" in screen.getvalue()
     bar(progress(1000, finished=True))
     length = len(screen.getvalue())
     bar(progress(10))  # a rebalance later: another bar
