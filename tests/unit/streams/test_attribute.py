@@ -65,7 +65,7 @@ class Stage:
     def held(self) -> Any:
         """Everything the state says, to compare."""
         state = self.state
-        return dict(state._trades), dict(state._offsets), dict(state.newest_at_ms)
+        return dict(state._records), dict(state.newest_at_ms)
 
 
 def outcomes_in(effects: Effects) -> list[Message]:
