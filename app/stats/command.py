@@ -17,7 +17,7 @@ from rich.text import Text
 from app.settings import Settings
 from app.stats.arguments import scope_of
 from app.stats.source import Held, held_by_replay, held_by_worker
-from app.stats.view import json_lines, scope_text, subset_in_full, subsets_table, utc
+from app.stats.view import folded_text, json_lines, scope_text, subset_in_full, subsets_table, utc
 from learning.queries import GroupQueries, Subset
 from leverloop.errors import BadConfig
 from leverloop.scope import Scope
@@ -85,7 +85,7 @@ def show_stats(question: Question, *, settings: Settings | None = None, replay: 
 def _show_group(held: Held, group: str, question: Question, console: Console) -> None:
     queries = held.queries(group, now=question.now)
     scope = scope_of(question.scope, held.schema, queries.cells.module)
-    with _busy("counting (the first time on a machine: compiling, up to a minute)"):
+    with _busy("counting"):
         found, title = _answer(queries, scope, question)
         footer = [] if question.as_json else _footer(held, queries, question)
     if question.as_json:
@@ -97,9 +97,9 @@ def _show_group(held: Held, group: str, question: Question, console: Console) ->
     elif found:
         console.print(subsets_table(title, found, console.width, by=question.by))
     else:
-        console.print(Text(f"{title}: none"))
+        console.print(Text(f"{title}: none"), soft_wrap=True)
     for line in footer:
-        console.print(Text(line, style="dim"))
+        console.print(Text(line, style="dim"), soft_wrap=True)
 
 
 def _answer(queries: GroupQueries, scope: Scope, question: Question) -> tuple[list[Subset], str]:
@@ -131,6 +131,7 @@ def _footer(held: Held, queries: GroupQueries, question: Question) -> list[str]:
         _as_of(held, queries.epoch_at_ms, now=question.now),
         f"group: {whole.n_actions:,} outcomes of {whole.n:,} trades, {queries.n_tracked:,} tracked subsets"
         + (f"; {later:,} outcomes more count from a later epoch: --now" if later else ""),
+        *folded_text(queries.cells.folded()),
         f"read from {held.source}",
     ]
 
@@ -169,10 +170,10 @@ def _show_groups(held: Held, question: Question, console: Console) -> None:
     if question.as_json:
         return
     console.print(table)
-    console.print(Text(_as_of(held, epoch_at_ms, now=question.now), style="dim"))
-    console.print(Text(f"read from {held.source}", style="dim"))
+    console.print(Text(_as_of(held, epoch_at_ms, now=question.now), style="dim"), soft_wrap=True)
+    console.print(Text(f"read from {held.source}", style="dim"), soft_wrap=True)
 
 
 def _busy(text: str) -> Status:
     """Something that moves on standard error while somebody waits at a terminal; nothing elsewhere."""
-    return Console(stderr=True).status(text)
+    return Console(stderr=True).status(f"{text} (the first time on a machine: compiling, up to a minute)")

@@ -15,7 +15,7 @@ from learning.queries import Subset
 from learning.statistics import SubsetStats, missed_bucket
 from leverloop.scope import ScopeValue
 
-__all__ = ["NUMBERS", "bar", "json_lines", "scope_text", "subset_in_full", "subsets_table", "utc"]
+__all__ = ["NUMBERS", "bar", "folded_text", "json_lines", "scope_text", "subset_in_full", "subsets_table", "utc"]
 
 _WHOLE_GROUP: Final = "(the whole group)"
 _NOT_KNOWN: Final = "not known"
@@ -97,6 +97,22 @@ def scope_text(scope: dict[str, ScopeValue]) -> str:
     'bucket=micro timeframe=1h'
     """
     return " ".join(f"{name}={value}" for name, value in scope.items()) or _WHOLE_GROUP
+
+
+def folded_text(folded: Mapping[str, int]) -> list[str]:
+    """Say which values are past what can be coded; nothing where there are none.
+
+    Examples
+    --------
+    >>> folded_text({"curator": 1200})
+    ['counted as missing, for a dimension has 65,534 values at most: curator of 1,200 outcomes']
+    >>> folded_text({})
+    []
+    """
+    if not folded:
+        return []
+    named = ", ".join(f"{name} of {n:,} outcomes" for name, n in folded.items())
+    return [f"counted as missing, for a dimension has 65,534 values at most: {named}"]
 
 
 def bar(value: float | None, largest: float) -> str:
