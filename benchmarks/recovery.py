@@ -29,7 +29,7 @@ from app.devbroker import DevBroker
 from app.settings import Settings
 from app.topic_admin import Replication, create_topics
 from app.topics import deployment_topics
-from benchmarks.outcomes import outcomes
+from benchmarks.market import outcomes
 from learning.rows import row_of
 from leverloop.brokers import broker_addresses, embedded_path
 from leverloop.embedded_log import EmbeddedLog, NewRecord

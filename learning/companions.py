@@ -1,13 +1,13 @@
 """The other actions of each row's trade: which groups and scopes they lie in (spec sections 5 and 7).
 
-A companion is coded as [group, code of each dimension of its module]; a trade of four actions costs
-each of its rows about seventy bytes.
+A companion is coded as [group, code of each dimension of its module], a byte each as long as no
+vocabulary has more than 255 words; a trade of four actions costs each of its rows about forty bytes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import numba
 import numpy as np
@@ -19,6 +19,8 @@ from learning.vocabulary import OTHER, Vocabulary
 from leverloop.scope import Scope, ScopeSchema
 
 __all__ = ["Companions"]
+
+_SMALL: Final = 255
 
 
 class Companions:
@@ -33,17 +35,18 @@ class Companions:
     """
 
     def __init__(self, capacity: int, schema: ScopeSchema) -> None:
-        self.codes = Ragged(np.uint16, capacity)
+        self.codes = Ragged(np.uint8, capacity)
         self._schema = schema
         self._words = Vocabulary(schema)
 
     def put(self, row: int, places: bytes) -> None:
         """Set the companions of a row: their places, one after another."""
-        self.codes.put(row, self._words.coded_one(places))
+        self.codes.put(row, self._fitting(self._words.coded_one(places)))
 
     def append(self, first: int, places_of: Sequence[bytes]) -> None:
         """Set the companions of rows first, first + 1, ... that had none."""
-        self.codes.append(first, *self._words.coded(places_of))
+        codes, lengths = self._words.coded(places_of)
+        self.codes.append(first, self._fitting(codes), lengths)
 
     def met(self, group: str, scope: Scope, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
         """Which rows have a companion in a subset of a group: (n,) bool."""
@@ -69,6 +72,12 @@ class Companions:
             places.append(place_of(self._words.groups[group], scope, self._schema))
             at += len(names) + 1
         return b"".join(places)
+
+    def _fitting(self, codes: npt.NDArray[np.uint16]) -> npt.NDArray[np.uint16]:
+        """Make room for codes past 255; most groups never see one."""
+        if self.codes.data.dtype == np.uint8 and codes.max(initial=0) > _SMALL:
+            self.codes.widen(np.uint16)
+        return codes
 
     def _wanted(self, group: str, scope: Scope) -> npt.NDArray[np.int64] | None:
         """Codes that a companion has to show, 0 where free; None if none can."""

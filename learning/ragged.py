@@ -100,6 +100,10 @@ class Ragged:
             self.start[:rows] = start
             self._used, self._garbage = len(source), 0
 
+    def widen(self, kind: Any) -> None:
+        """Take larger elements from now on."""
+        self.data = self.data.astype(kind)
+
     def _reserve(self, n: int) -> None:
         if self._used + n > len(self.data):
             self.data = grown(self.data, max(self._used + n, int(len(self.data) * _GROWTH)))

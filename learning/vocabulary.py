@@ -52,7 +52,7 @@ class Vocabulary:
         self._bit_of = {dimension.name: dimension.bit for dimension in schema.dimensions}
         self._code_of: dict[tuple[int, bytes], int] = {}
         self._values: list[list[ScopeValue]] = [[] for _ in range(_BITS)]
-        self._full = np.zeros(_BITS, dtype=np.bool_)
+        self._full = np.zeros(_GROUP + 1, dtype=np.bool_)
         self._position = np.zeros((0, _BITS), dtype=np.int8)
         """Where a group keeps the code of each bit; -1 nowhere."""
         self._width = np.zeros(0, dtype=np.int64)
@@ -99,30 +99,35 @@ class Vocabulary:
 
     def _coded(self, text: bytes, ends: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.int64]]:
         buffer = np.frombuffer(text, dtype=np.uint8)
-        at_once = _FIRST_TOKENS
+        codes = np.zeros(32 + 16 * len(ends), dtype=np.uint16)
+        widths = np.zeros(len(ends), dtype=np.int64)
+        section, at, used = 0, 0, 0
         while True:
-            codes, widths, unknown = _coded(
+            codes, section, at, used = _coded(
                 buffer,
                 ends,
+                codes,
+                widths,
+                section,
+                at,
+                used,
                 self._slots,
                 self._tokens,
                 self._arena,
                 self._position,
                 self._width,
                 self._full,
-                len(self._width) > OTHER,
             )
-            if not len(unknown):
-                return codes, widths
-            for at in unknown[:at_once].tolist():
-                self._learn(text[at:])
-            at_once *= 2
+            if section == len(ends):
+                return codes[:used], widths
+            self._learn(text[at : ends[section]])
 
     def _learn(self, place: Place) -> None:
         group = group_of_place(place)
         if self._add(_GROUP, group.encode(), len(self.groups)):
             self.groups.append(group)
             self._settle(len(self.groups) - 1)
+            self._full[_GROUP] = len(self.groups) >= OTHER
         for bit, token in tokens_of_place(place):
             values = self._values[bit]
             if self._add(bit, token, len(values) + 1):
@@ -202,49 +207,49 @@ def _look_up(bit: int, text: Any, start: int, length: int, slots: Any, tokens: A
 def _coded(
     buffer: Any,
     ends: Any,
+    codes: Any,
+    widths: Any,
+    section: int,
+    at: int,
+    used: int,
     slots: Any,
     tokens: Any,
     arena: Any,
     position: Any,
     width: Any,
     full: Any,
-    no_more_groups: bool,
 ) -> Any:
-    """Codes, how many of them each section came to, and where the places begin that hold something unknown."""
-    out = np.zeros(64 + 4 * len(ends), dtype=np.uint16)
-    widths = np.zeros(len(ends), dtype=np.int64)
-    unknown = np.empty(16, dtype=np.int64)
-    n_unknown, used, at = 0, 0, np.int64(0)
-    for section in range(len(ends)):
-        before = used
+    """Code sections from one on; stop before a place that holds something unknown.
+
+    Return the codes, which may be another array; the section that is next, or their number; where in the
+    buffer it goes on; and how many codes there are.
+    """
+    while section < len(ends):
         while at < ends[section]:
-            begin = at
+            place = at
             length = np.int64(buffer[at]) | np.int64(buffer[at + 1]) << 8
             group = _look_up(_GROUP, buffer, at + 2, length, slots, tokens, arena)
-            known = group >= 0 or no_more_groups
+            if group < 0 and not full[_GROUP]:
+                return codes, section, place, used
             at += 2 + length
             count = buffer[at]
             at += 1
+            more = width[group] if group >= 0 else 0
+            if used + more > len(codes):
+                codes = np.concatenate((codes, np.zeros(len(codes) + more, dtype=np.uint16)))
+            codes[used : used + more] = 0
             if group >= 0:
-                while used + width[group] > len(out):
-                    out = np.concatenate((out, np.zeros_like(out)))
-                out[used] = group
+                codes[used] = group
             for _ in range(count):
                 bit = np.int64(buffer[at])
                 length = np.int64(buffer[at + 1]) | np.int64(buffer[at + 2]) << 8
                 if group >= 0 and position[group, bit] >= 0:
                     code = _look_up(bit, buffer, at + 3, length, slots, tokens, arena)
-                    if code < 0:
-                        known = known and full[bit]
-                        code = OTHER
-                    out[used + 1 + position[group, bit]] = code
+                    if code < 0 and not full[bit]:
+                        return codes, section, place, used
+                    codes[used + 1 + position[group, bit]] = OTHER if code < 0 else code
                 at += 3 + length
-            if group >= 0:
-                used += width[group]
-            if not known:
-                if n_unknown == len(unknown):
-                    unknown = np.concatenate((unknown, np.empty_like(unknown)))
-                unknown[n_unknown] = begin
-                n_unknown += 1
-        widths[section] = used - before
-    return out[:used], widths, unknown[:n_unknown]
+            used += more
+            widths[section] += more
+        section += 1
+    return codes, section, at, used

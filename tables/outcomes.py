@@ -41,20 +41,20 @@ _PROGRESS: Final[Encoding[Passed | Decided]] = Encoding(
     EPOCHS.version,
     Passed | Decided,  # type: ignore[arg-type]
 )
-_VERSION: Final = bytes([OUTCOMES.version])
-_CHECKSUM: Final = struct.Struct("<I")
+_HEAD: Final = struct.Struct("<BIHII")
+"""Version; CRC-32 of all that follows it; lengths of place, companions and names: the values take what is left."""
 _LENGTHS: Final = struct.Struct("<HII")
-"""Of place, companions and names; the values take what is left."""
-_LENGTHS_AT: Final = len(_VERSION) + _CHECKSUM.size
-_FIXED_AT: Final = _LENGTHS_AT + _LENGTHS.size
+_LENGTHS_AT: Final = _HEAD.size - _LENGTHS.size
+_FIXED_AT: Final = _HEAD.size
 _PLACE_AT: Final = _FIXED_AT + FIXED.itemsize
 
 
 def stored_outcome(row: Row) -> bytes:
-    """Bytes of an outcome's record: version, CRC-32 of the rest, lengths, sections; its key is its id."""
-    lengths = _LENGTHS.pack(len(row.place), len(row.companions), len(row.names))
-    body = b"".join((lengths, row.fixed, row.place, row.companions, row.names, row.values))
-    return _VERSION + _CHECKSUM.pack(crc32(body)) + body
+    """Bytes of an outcome's record: version, checksum, lengths, sections; its key is its id."""
+    lengths = len(row.place), len(row.companions), len(row.names)
+    body = b"".join((row.fixed, row.place, row.companions, row.names, row.values))
+    checksum = crc32(body, crc32(_LENGTHS.pack(*lengths)))
+    return _HEAD.pack(OUTCOMES.version, checksum, *lengths) + body
 
 
 def read_outcome(key: bytes, value: bytes, schema: ScopeSchema = DEFAULT_SCHEMA) -> Row:
@@ -65,13 +65,15 @@ def read_outcome(key: bytes, value: bytes, schema: ScopeSchema = DEFAULT_SCHEMA)
     InvariantBroken
         If it is of another version, or damaged.
     """
-    if value[:1] != _VERSION:
+    if not value or value[0] != OUTCOMES.version:
         first = _FIRST_OUTCOME.decode(value)
         return row_of(first.outcome, first.counts_from_ms, schema)
     # The sections are read by compiled code that trusts their lengths: nothing damaged may reach it.
-    if len(value) < _PLACE_AT or _CHECKSUM.unpack_from(value, 1)[0] != crc32(memoryview(value)[_LENGTHS_AT:]):
+    if len(value) < _PLACE_AT:
         raise InvariantBroken(f"outcome {key!r}: a damaged value in the table, of {len(value)} bytes")
-    place, companions, names = _LENGTHS.unpack_from(value, _LENGTHS_AT)
+    _, checksum, place, companions, names = _HEAD.unpack_from(value)
+    if checksum != crc32(memoryview(value)[_LENGTHS_AT:]):
+        raise InvariantBroken(f"outcome {key!r}: a damaged value in the table, of {len(value)} bytes")
     companions_at = _PLACE_AT + place
     names_at = companions_at + companions
     values_at = names_at + names

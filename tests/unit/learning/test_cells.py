@@ -4,7 +4,9 @@ import numpy as np
 
 from learning.cells import GroupCells, day_of, quantised
 from learning.cube import enumerate_subsets
+from learning.outcome import Companion
 from learning.parameters import Parameters
+from leverloop.events import Controls
 from leverloop.scope import DEFAULT_SCHEMA
 from tests.laws.examples import DAY_MS, START_MS, an_outcome
 
@@ -52,3 +54,34 @@ def test_days_are_utc() -> None:
 
 def test_rr_is_kept_to_a_hundred_thousandth() -> None:
     assert [quantised(rr) for rr in (1e-5, -2.5, 9.999994)] == [1, -250_000, 999_999]
+
+
+def test_companions_of_many_values_are_told_apart() -> None:
+    """Codes are bytes until a vocabulary has more than 255 words."""
+    cells = GroupCells("pm.uptrend.S1.buy_flag|entry", "pm", DEFAULT_SCHEMA)
+    dm = "dm.alloc.any.buy|allocation"
+    for i in range(300):
+        companion = Companion(group=dm, scope={"curator": f"c{i}"})
+        cells.put(an_outcome(f"a{i}", f"t{i}", companions=(companion,)), START_MS)
+    rows = np.arange(cells.n)
+    for i in (0, 254, 255, 299):
+        assert np.flatnonzero(cells.met(dm, {"curator": f"c{i}"}, rows)).tolist() == [i]
+    assert not cells.met(dm, {"curator": "c300"}, rows).any()
+    assert not cells.met(dm, {"timeframe": "1h"}, rows).any(), "no dimension of a DM"
+    assert cells.met(dm, {}, rows).all()
+
+
+def test_what_changes_size_is_reclaimed() -> None:
+    cells = GroupCells("pm.uptrend.S1.buy_flag|entry", "pm", DEFAULT_SCHEMA)
+    names = [f"x{i}" for i in range(40)]
+    for turn in range(60):
+        signals = dict.fromkeys(names[: turn % 40 + 1], float(turn))
+        for i in range(20):
+            cells.put(an_outcome(f"a{i}", f"t{i}", controls=Controls(signals=signals)), START_MS)
+    rows = np.arange(20)
+    assert np.array_equal(cells.measure("signals.x19", rows), np.full(20, 59.0))
+    assert np.isnan(cells.measure("signals.x20", rows)).all()
+    assert cells.measure_names() == tuple(
+        sorted(["max_drawdown_frac", "return_frac", "rr_raw", *(f"signals.{name}" for name in names)])
+    )
+    assert len(cells._measures.values.data) < 20 * 60 * 43
