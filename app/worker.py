@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 
 import structlog
 
+from app.malloc import map_large_blocks
 from app.observe import configure_logging
 from app.recovery_bar import RecoveryBar
 from app.settings import Settings
@@ -183,6 +184,7 @@ async def running_worker(
 def run_worker(settings: Settings) -> int:
     """Run a worker until SIGINT or SIGTERM; return the exit code."""
     configure_logging(settings)
+    map_large_blocks()
     run(_until_told(settings))
     return 0
 
