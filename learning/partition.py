@@ -5,7 +5,7 @@ The stage keeps a changelog of what it is told, a replay does not; both drive th
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from learning.cells import GroupCells
 from learning.findings import Decided, Findings
@@ -98,15 +98,16 @@ class OutcomesPartition:
         """Take the outcome of a voided trade back."""
         self.remove(voided.outcome_id)
 
-    def promote(self) -> None:
-        """Enumerate the subsets of every group that has grown since: the newly frequent are tracked from now on."""
-        for group, cells in self.groups.items():
-            lattice = self.lattices.get(group)
-            if lattice is None:
-                max_dims = self.schema.modules[cells.module].max_dims
-                self.lattices[group] = Lattice(cells, self._parameters, max_dims)
-            elif lattice.grown:
-                lattice.enumerate()
+    def promote(self, each: Callable[..., Iterable[None]] = map) -> None:
+        """Enumerate the subsets of every group that has grown since: the newly frequent are tracked from now on.
+
+        Parameters
+        ----------
+        each
+            Applies a function to every group; one that does so in threads uses more cores.
+        """
+        for _ in each(self._promote, list(self.groups)):
+            pass
 
     def is_outdated(self, outcome: Outcome) -> bool:
         """Whether an outcome's trade closed too long before the last decision to be learned from."""
@@ -150,6 +151,13 @@ class OutcomesPartition:
             parameters=self._parameters,
             schema=self.schema,
         )
+
+    def _promote(self, group: str) -> None:
+        cells, lattice = self.groups[group], self.lattices.get(group)
+        if lattice is None:
+            self.lattices[group] = Lattice(cells, self._parameters, self.schema.modules[cells.module].max_dims)
+        elif lattice.grown:
+            lattice.enumerate()
 
     def _cells(self, group: str) -> GroupCells:
         cells = self.groups.get(group)

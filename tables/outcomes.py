@@ -6,8 +6,10 @@ they are written, and by the thousand when a changelog is recovered.
 
 from __future__ import annotations
 
+import os
 import struct
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 from zlib import crc32
 
@@ -117,8 +119,9 @@ class OutcomesState(PartitionState):
                 self.view.remove(key.decode())
 
     def recovered(self) -> None:
-        """Build what is only kept in memory, now that all records are there."""
-        self.view.promote()
+        """Build what is only kept in memory, now that all records are there, on every core: nothing else runs yet."""
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            self.view.promote(pool.map)
 
     def records(self) -> Iterator[tuple[bytes, bytes]]:
         """Every outcome held as the record it is."""
