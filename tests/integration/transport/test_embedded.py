@@ -60,6 +60,21 @@ async def test_compaction_at_the_start_keeps_what_the_table_holds(pipeline: Pipe
         assert max(s for s in after if s.partition == partition) == max(s for s in before if s.partition == partition)
 
 
+async def test_what_little_was_written_since_the_last_compaction_waits_for_the_next(pipeline: Pipeline) -> None:
+    async def restart(feed: int) -> int:
+        worker = pipeline.worker(body=only_the_table, bulk=True)
+        async with running(worker.app):
+            found = len(await pipeline.world.read(pipeline.changelog))
+            await pipeline.feed(feed, keys=600)
+            await worker.handles(feed)
+        return found
+
+    assert [await restart(feed) for feed in (600, 60, 1, 0, 0)] == [0, 600, 660, 600, 600]
+    again = pipeline.worker(bulk=True)
+    async with running(again.app):
+        assert again.rows == pipeline.expected()
+
+
 async def test_a_full_disk_ends_the_worker_without_a_commit(pipeline: Pipeline) -> None:
     worker = pipeline.worker(body=only_the_table)
     async with running(worker.app):
