@@ -90,7 +90,7 @@ FIELDS = {
 )
 def test_blocks_windows_slopes_and_half_lives_of_any_market(effect_rr: float, half_life_days: float) -> None:
     known = blocks = 0
-    for seed in range(25):
+    for seed in range(16):
         market = a_market(seed, half_life_days=half_life_days, effect_rr=effect_rr)
         stats, brute = market.statistics(), BruteForce(market.rows)
         for i, scope in enumerate(SCOPES):
@@ -99,8 +99,8 @@ def test_blocks_windows_slopes_and_half_lives_of_any_market(effect_rr: float, ha
                 assert (seed, scope, {name: wrong[name] for name in FIELDS & set(wrong)}) == (seed, scope, {})
         known += int(np.isfinite(stats.decay_rr_per_day).sum())
         blocks += market.block_days() > 1
-    assert known > 25, "too few subsets had windows"
-    assert blocks > 3, "too few groups had days that go together"
+    assert known > 15, "too few subsets had windows"
+    assert blocks > 1, "too few groups had days that go together"
 
 
 @pytest.mark.parametrize("sign", [1.0, -1.0])

@@ -20,7 +20,7 @@ EVERYTHING = Parameters(n_min_by_dims=(1,))
 SHORT = msgspec.structs.replace(EVERYTHING, epoch_ms=3_600_000)
 Bytes = dict[str, tuple[list[str], dict[str, bytes], list[str]]]
 orders = st.randoms(use_true_random=False)
-few = settings(max_examples=40)
+few = settings(max_examples=25)
 
 
 def statistics(documents: Iterable[Document], parameters: Parameters = EVERYTHING) -> Bytes:

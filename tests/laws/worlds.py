@@ -5,6 +5,7 @@ DM and the PM; rr at and beyond the cap, or none at all; revisions that move the
 """
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 from hypothesis import strategies as st
@@ -37,41 +38,51 @@ mild_rr = st.integers(-700_000, 700_000).map(lambda rr_q: rr_q / 100_000)
 missed = st.none() | st.sampled_from([0.0, 0.25, 0.5, 1.0, 2.0, 7.5])
 
 
-@st.composite
-def _scopes(draw: st.DrawFn, module: str) -> dict[str, Any]:
+# Strategies stand here once: made anew at each draw, they cost more than the tests.
+hours = st.integers(0, 60)
+holds = st.integers(1, 72).map(lambda hold: hold * HOUR_MS)
+scopes = {
+    module: st.fixed_dictionaries(
+        {name: st.sampled_from([*values, *values, None, "", "unknown"]) for name, values in dimensions.items()}
+    )
+    for module, dimensions in DIMENSIONS.items()
+}
+of_module = {module: st.tuples(st.just(module), st.sampled_from(KINDS[module]), scopes[module]) for module in KINDS}
+an_action = st.tuples(hours, of_module["pm"] | of_module["pm"] | of_module["dm"])
+counterfactuals = st.none() | st.fixed_dictionaries({"missed_entry_rr": missed, "missed_exit_rr": missed})
+paid_back = st.none() | st.floats(0.0, 1.0)
+fates = st.sampled_from(["closed", "closed", "revised", "voided"])
+again = st.lists(st.integers(0, 200), max_size=4)
+
+
+@cache
+def _closes(rr: st.SearchStrategy[float | None]) -> st.SearchStrategy[tuple[Any, ...]]:
+    return st.tuples(rr, holds, paid_back, counterfactuals)
+
+
+@cache
+def _trades(rr: st.SearchStrategy[float | None], fewest: int, most: int) -> st.SearchStrategy[list[tuple[Any, ...]]]:
+    trade = st.tuples(
+        st.integers(0, 20), st.lists(an_action, min_size=1, max_size=4), st.tuples(_closes(rr), _closes(rr)), fates
+    )
+    return st.lists(trade, min_size=fewest, max_size=most)
+
+
+def _action(trade_id: str, j: int, opened_at_ms: int, drawn: tuple[Any, ...]) -> Document:
+    hour, (module, (key, kind), scope) = drawn
     return {
-        name: draw(st.sampled_from([*values, *values, None, "", "unknown"]))
-        for name, values in DIMENSIONS[module].items()
+        "action_id": f"{trade_id}/{j}",
+        "trade_id": trade_id,
+        "module": module,
+        "pattern_key": key,
+        "action_type": kind,
+        "event_at_ms": opened_at_ms + hour * HOUR_MS,
+        "scope": scope,
     }
 
 
-@st.composite
-def _actions(draw: st.DrawFn, trade_id: str, opened_at_ms: int) -> list[Document]:
-    found = []
-    for j in range(draw(st.integers(1, 4))):
-        module = draw(st.sampled_from(["pm", "pm", "pm", "dm"]))
-        key, kind = draw(st.sampled_from(KINDS[module]))
-        at_ms = opened_at_ms + draw(st.integers(0, 60)) * HOUR_MS
-        found.append(
-            {
-                "action_id": f"{trade_id}/{j}",
-                "trade_id": trade_id,
-                "module": module,
-                "pattern_key": key,
-                "action_type": kind,
-                "event_at_ms": at_ms,
-                "scope": draw(_scopes(module)),
-            }
-        )
-    return found
-
-
-@st.composite
-def _close(
-    draw: st.DrawFn, trade_id: str, opened_at_ms: int, revision: int, rr_values: st.SearchStrategy[float | None]
-) -> Document:
-    rr = draw(rr_values)
-    hold_ms = draw(st.integers(1, 72)) * HOUR_MS
+def _close(trade_id: str, opened_at_ms: int, revision: int, drawn: tuple[Any, ...]) -> Document:
+    rr, hold_ms, share, counterfactual = drawn
     return {
         "trade_id": trade_id,
         "module": "pm",
@@ -82,10 +93,8 @@ def _close(
         "return_frac": 0.1 if rr is None else rr * 0.02,
         "max_drawdown_frac": 0.0 if rr is None else 0.02,
         "max_gain_frac": 0.1,
-        "payback_ms": draw(st.none() | st.integers(0, hold_ms)),
-        "counterfactual": draw(
-            st.none() | st.fixed_dictionaries({"missed_entry_rr": missed, "missed_exit_rr": missed})
-        ),
+        "payback_ms": None if share is None else round(share * hold_ms),
+        "counterfactual": counterfactual,
         "revision": revision,
     }
 
@@ -101,18 +110,16 @@ def worlds(
 ) -> list[Document]:
     """Documents in some order; with `mended`, some closes are revised, voided, or sent twice."""
     documents: list[Document] = []
-    for i in range(draw(st.integers(min_trades, max_trades))):
-        trade_id = f"t{i:02d}"
-        opened_at_ms = START_MS + draw(st.integers(0, 20)) * DAY_MS // 2
-        documents += draw(_actions(trade_id, opened_at_ms))
-        closes = [draw(_close(trade_id, opened_at_ms, 0, rr))]
-        if mended and draw(st.booleans()):
-            closes.append(draw(_close(trade_id, opened_at_ms, 1, rr)))
-            if draw(st.booleans()):
-                closes.append({**closes[-1], "revision": 2, "void": True})
-        documents += closes
+    for i, (half_day, actions, closes, fate) in enumerate(draw(_trades(rr, min_trades, max_trades))):
+        trade_id, opened_at_ms = f"t{i:02d}", START_MS + half_day * DAY_MS // 2
+        documents += [_action(trade_id, j, opened_at_ms, action) for j, action in enumerate(actions)]
+        documents.append(_close(trade_id, opened_at_ms, 0, closes[0]))
+        if mended and fate != "closed":
+            documents.append(_close(trade_id, opened_at_ms, 1, closes[1]))
+            if fate == "voided":
+                documents.append({**documents[-1], "revision": 2, "void": True})
     if mended:
-        documents += draw(st.lists(st.sampled_from(documents), max_size=4))
+        documents += [documents[i % len(documents)] for i in draw(again)]
     return documents
 
 
