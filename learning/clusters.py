@@ -39,8 +39,8 @@ class ClusteredGroup:
         self.trade = cells.column("trade", rows)
         self.day = day_of(cells.column("closed_at_ms", rows))
         self._action_at_ms = cells.column("action_at_ms", rows)
-        self._first = np.ones(len(rows), dtype=np.bool_)
-        self._first[1:] = self.trade[1:] != self.trade[:-1]
+        self.first = np.ones(len(rows), dtype=np.bool_)
+        self.first[1:] = self.trade[1:] != self.trade[:-1]
         self._regime = np.array([i for i, name in enumerate(cells.dimensions) if name in _REGIME], dtype=np.int64)
 
     @cached_property
@@ -63,9 +63,9 @@ class ClusteredGroup:
         if not len(rr):
             return np.zeros(0, dtype=np.int64)
         since = self.day - self.day.min()
-        n = np.bincount(since[self._first])
+        n = np.bincount(since[self.first])
         present = np.flatnonzero(n)
-        means = np.bincount(since[self._first], weights=rr[self._first])[present] / n[present]
+        means = np.bincount(since[self.first], weights=rr[self.first])[present] / n[present]
         return since // block_days(present, means)
 
     def effects(
@@ -89,8 +89,11 @@ class ClusteredGroup:
         -----
         Source: spec section 6, clusters for errors.
         """
+        if not len(subsets):
+            nothing, none = np.zeros(0), np.zeros(0, dtype=np.int64)
+            return Effects(effect_rr=nothing, error_rr=nothing, n=none, n_clusters=none)
         regimes = subsets[:, self._regime]
-        order = np.lexsort(regimes.T[::-1]) if len(subsets) else np.zeros(0, dtype=np.int64)
+        order = np.lexsort(regimes.T[::-1])
         free = (regimes == 0).all(axis=1)[order]
         parts = (
             self._effects(rr_beside_day, self.blocks(rr_beside_day), subsets[order[free]]),
@@ -123,6 +126,8 @@ class ClusteredGroup:
             As of `effects`.
         """
         found = self.effects(subsets, rr, rr_beside_day)
+        if not len(subsets):
+            return found
         error, n_clusters = found.error_rr.copy(), found.n_clusters.copy()
         blocks = self.blocks(rr)
         for i, codes in enumerate(subsets):

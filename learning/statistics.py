@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
+from functools import cached_property
 from typing import Any, Final, Literal
 
 import msgspec
@@ -19,7 +20,7 @@ from learning.cells import RR_SCALE, GroupCells
 from learning.clusters import ClusteredGroup
 from learning.counting import Counts, Trades, counted
 from learning.cube import enumerate_subsets
-from learning.decay import DECAYING, IMPROVING, UNKNOWN_HALF_LIFE_HOURS, Decays, decays, traded_days
+from learning.decay import DECAYING, IMPROVING, UNKNOWN_HALF_LIFE_HOURS, Decays, TradedDays, decays, traded_days
 from learning.edge import edges_raw
 from learning.emergence import Lineage, emergence
 from learning.evidence import Effects
@@ -152,22 +153,57 @@ class GroupStats(msgspec.Struct, frozen=True, kw_only=True):
 _NUMBERS: Final = SubsetStats.__struct_fields__
 
 
-class GroupView(msgspec.Struct, frozen=True, kw_only=True):
-    """Counted rows of a group at an epoch, prepared for statistics: rows of a trade together, by time within it.
+class GroupView:
+    """Counted rows of a group at an epoch: rows of a trade together, by time within it.
 
-    rows: (n_rows,) int64; first: (n_rows,) bool, the first row of each trade.
+    What statistics need beyond the rows is read when the first of them is asked for: before the group changes.
+
+    Parameters
+    ----------
+    cells
+        The group.
+    epoch_at_ms
+        Outcomes that count later are left out.
+    baselines
+        As of the decision of the epoch before.
+    segment
+        The two dimensions of a segment.
     """
 
-    rows: npt.NDArray[np.int64]
-    first: npt.NDArray[np.bool_]
-    trades: Trades
-    clustered: ClusteredGroup
-    epoch_at_ms: int
+    def __init__(self, cells: GroupCells, epoch_at_ms: int, baselines: Baselines, segment: tuple[str, str]) -> None:
+        self.epoch_at_ms = epoch_at_ms
+        self.rows = cells.counted(epoch_at_ms)
+        """(n_rows,) int64."""
+        self.rr_q = cells.column("rr_q", self.rows)
+        """(n_rows,) int64, in 1e-5 R."""
+        self._cells, self._baselines, self._segment = cells, baselines, segment
 
-    @property
-    def rr_q(self) -> npt.NDArray[np.int64]:
-        """Rr of each row in 1e-5 R."""
-        return self.trades.rr_q
+    @cached_property
+    def clustered(self) -> ClusteredGroup:
+        """The same rows with their clusters."""
+        return ClusteredGroup(self._cells, self.rows)
+
+    @cached_property
+    def traded(self) -> TradedDays:
+        """Days of the group."""
+        return traded_days(self.clustered.day, self.clustered.first, self.rr_q / RR_SCALE)
+
+    @cached_property
+    def trades(self) -> Trades:
+        """What is known of the trade of each row."""
+        cells, rows = self._cells, self.rows
+        payback_ms, hold_ms = cells.column("payback_ms", rows), cells.column("hold_ms", rows)
+        segment_of_row, segment_rr, segment_level = _segments(cells, rows, self._baselines, self._segment)
+        return Trades(
+            rr_q=self.rr_q,
+            closed_at_ms=cells.column("closed_at_ms", rows),
+            payback_days=np.where(payback_ms >= 0, payback_ms, hold_ms) / DAY_MS,
+            segment=segment_of_row,
+            missed_entry_rr=cells.measure("missed_entry_rr", rows),
+            missed_exit_rr=cells.measure("missed_exit_rr", rows),
+            segment_rr=segment_rr,
+            segment_level=segment_level,
+        )
 
 
 def group_stats(
@@ -234,28 +270,7 @@ def group_view(cells: GroupCells, epoch_at_ms: int, baselines: Baselines, segmen
     -----
     Cost: O(n log n) in the group's rows. Source: spec section 6.
     """
-    rows = cells.counted(epoch_at_ms)
-    trade = cells.column("trade", rows)
-    first = np.ones(len(rows), dtype=np.bool_)
-    first[1:] = trade[1:] != trade[:-1]
-    payback_ms, hold_ms = cells.column("payback_ms", rows), cells.column("hold_ms", rows)
-    segment_of_row, segment_rr, segment_level = _segments(cells, rows, baselines, segment)
-    return GroupView(
-        rows=rows,
-        first=first,
-        trades=Trades(
-            rr_q=cells.column("rr_q", rows),
-            closed_at_ms=cells.column("closed_at_ms", rows),
-            payback_days=np.where(payback_ms >= 0, payback_ms, hold_ms) / DAY_MS,
-            segment=segment_of_row,
-            missed_entry_rr=cells.measure("missed_entry_rr", rows),
-            missed_exit_rr=cells.measure("missed_exit_rr", rows),
-            segment_rr=segment_rr,
-            segment_level=segment_level,
-        ),
-        clustered=ClusteredGroup(cells, rows),
-        epoch_at_ms=epoch_at_ms,
-    )
+    return GroupView(cells, epoch_at_ms, baselines, segment)
 
 
 def view_stats(view: GroupView, codes: npt.NDArray[Any], parameters: Parameters) -> GroupStats:
@@ -266,7 +281,6 @@ def view_stats(view: GroupView, codes: npt.NDArray[Any], parameters: Parameters)
     effect = view.clustered.effects(lineage.codes, rr_q, rr_q)
     effect_rr = effect.effect_rr / RR_SCALE
     postings = view.clustered.postings
-    traded = traded_days(view.clustered.day, view.first, rr_q / RR_SCALE)
     counts: list[Counts] = []
     decay: list[Decays] = []
     n_actions = np.zeros(len(wanted), dtype=np.int64)
@@ -274,7 +288,7 @@ def view_stats(view: GroupView, codes: npt.NDArray[Any], parameters: Parameters)
         inside = postings.inside(wanted[batch])
         n_actions[batch] = inside.n_actions
         counts.append(counted(inside, view.trades, parameters.recurrence_tau_days * DAY_MS))
-        decay.append(decays(inside, traded, effect_rr[: len(wanted)][batch]))
+        decay.append(decays(inside, view.traded, effect_rr[: len(wanted)][batch]))
     return _assembled(lineage, effect, n_actions, _joined(Counts, counts), _joined(Decays, decay))
 
 
