@@ -5,8 +5,8 @@ action of a trade with thousands of them still writes one small record. Each rem
 from: the same record again is a redelivery and sends its outputs again, another with the same content is
 a duplicate and changes nothing.
 
-Records are held as they are written, in a third of the memory their objects take, and decoded when a
-trade is asked for.
+Records are held as they are written, which is smaller than their objects, and decoded when a trade is
+asked for.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class _Happened(msgspec.Struct, frozen=True):
 
 
 class _ActionTime(msgspec.Struct, frozen=True, tag="action"):
-    """What it reads of a record; the rest is skipped, which takes a third of the time."""
+    """What it reads of a record: the rest is skipped, unchecked, until the trade is asked for."""
 
     offset: int
     action: _Happened
