@@ -68,7 +68,7 @@ def show_stats(question: Question, *, settings: Settings | None = None, replay: 
     """Answer from a replay's folder, or from the tables of a deployment's workers; return the exit code."""
     with _busy("reading"):
         if replay is not None:
-            held = held_by_replay(replay)
+            held = held_by_replay(replay, question.group)
         else:
             assert settings is not None
             held = asyncio.run(held_by_worker(settings, question.group))

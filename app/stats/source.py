@@ -62,8 +62,7 @@ class Held(msgspec.Struct, frozen=True, kw_only=True):
             If no epoch was decided yet.
         """
         if now:
-            counts_from = [_counts_from_ms(cells) for cells in self.groups.values()]
-            return max((int(found.max()) for found in counts_from if len(found)), default=0)
+            return max((int(_counts_from_ms(cells).max(initial=0)) for cells in self.groups.values()), default=0)
         if self.decided is None:
             raise Unavailable(f"{self.source}: no epoch has been decided yet; --now counts every outcome held")
         return self.decided.epoch_at_ms
@@ -89,7 +88,7 @@ class Held(msgspec.Struct, frozen=True, kw_only=True):
     def _expected(self, group: str) -> str:
         known = sorted({*self.groups, *(part.group for part in (self.decided.baselines if self.decided else ()))})
         if not known:
-            return f"a group that has outcomes, and there is none on {self.source}"
+            return "a group that has outcomes: `leverloop stats --now` lists them"
         near = get_close_matches(group, known, _NEAR, _NEAR_ENOUGH) or known[:_NEAR]
         return f"one of the {len(known)} groups that `leverloop stats` lists, such as {', '.join(near)}"
 
@@ -114,13 +113,22 @@ async def held_by_worker(settings: Settings, group: str | None = None) -> Held:
     partition = None if group is None else partition_of(group.encode(), partitions)
     told = await _states(url, epochs, partition, lambda _: EpochsState())
     held = await _states(
-        url, outcomes, partition, lambda number: OutcomesState(OutcomesPartition(number, (), parameters, schema))
+        url,
+        outcomes,
+        partition,
+        lambda number: OutcomesState(OutcomesPartition(number, (), parameters, schema)),
+        mentioning=None if group is None else group.encode(),
     )
     which = f"partitions 0 to {partitions - 1}" if partition is None else f"partition {partition} of {partitions}"
     decided = [state.progress.decided for state in told.values() if state.progress.decided is not None]
     return Held(
         source=f"{url}, {which} of {outcomes}",
-        groups={name: cells for state in held.values() for name, cells in state.view.groups.items()},
+        groups={
+            name: cells
+            for state in held.values()
+            for name, cells in state.view.groups.items()
+            if group is None or name == group
+        },
         # A decision reaches the partitions one after the other; all had reported what it counted.
         decided=max(decided, key=lambda found: found.epoch_at_ms, default=None),
         parameters=parameters,
@@ -128,8 +136,8 @@ async def held_by_worker(settings: Settings, group: str | None = None) -> Held:
     )
 
 
-def held_by_replay(folder: Path) -> Held:
-    """Read what `leverloop replay jsonl --out` has written, by the rules it went by.
+def held_by_replay(folder: Path, group: str | None = None) -> Held:
+    """Read what `leverloop replay jsonl --out` has written, by the rules it went by: one group, or all of them.
 
     Raises
     ------
@@ -138,7 +146,8 @@ def held_by_replay(folder: Path) -> Held:
     """
     last = read_decision(folder)
     state = OutcomesState(OutcomesPartition(0, (), last.parameters, last.scope_schema))
-    records = read_records(folder)
+    asked = b"" if group is None else group.encode()
+    records = (record for record in read_records(folder) if asked in record[1])  # see `_states`
     try:
         while some := list(islice(records, _AT_ONCE)):
             state.load(some)
@@ -146,7 +155,7 @@ def held_by_replay(folder: Path) -> Held:
         raise BadConfig(f"{folder}: {error}; run the replay again with this release") from error
     return Held(
         source=f"the replay in {folder}",
-        groups=state.view.groups,
+        groups={name: cells for name, cells in state.view.groups.items() if group is None or name == group},
         decided=last.decided,
         parameters=last.parameters,
         schema=last.scope_schema,
@@ -154,15 +163,34 @@ def held_by_replay(folder: Path) -> Held:
 
 
 async def _states(
-    broker_url: str, topic: str, partition: int | None, new_state: Callable[[int], State]
+    broker_url: str,
+    topic: str,
+    partition: int | None,
+    new_state: Callable[[int], State],
+    *,
+    mentioning: bytes | None = None,
 ) -> dict[int, State]:
     """State of each partition of a changelog, or of one.
 
-    `recovered` is not called: it would find the tracked subsets of every group, and one group is asked about.
+    Parameters
+    ----------
+    broker_url, topic, partition
+        What to read.
+    new_state
+        State of a partition, by its number.
+    mentioning
+        Leave out the records without this in their value. An outcome's record has the name of its group in it, for
+        ever the same, and may have those of others: most of what is not asked about need not be read into columns.
+
+    Notes
+    -----
+    `recovered` is not called: it would find the tracked subsets of every group.
     """
     states: dict[int, State] = {}
     waiting: dict[int, list[ChangelogRecord]] = {}
     async for record in read_topic(broker_url, topic, partition=partition):
+        if mentioning is not None and record.value is not None and mentioning not in record.value:
+            continue
         some = waiting.setdefault(record.partition, [])
         some.append((record.key or b"", record.value))
         if len(some) >= _AT_ONCE:

@@ -34,9 +34,11 @@ async def test_a_worker_and_a_replay_say_the_same(replay: Path, tmp_path: Path) 
     for group in by_replay.groups:
         wanted = numbers(by_replay, group)
         assert numbers(by_worker, group) == wanted
-        one = await held_by_worker(settings, group)
-        assert numbers(one, group) == wanted
-        assert numbers(one, group, now=True)[1:] == numbers(by_replay, group, now=True)[1:]
+        now = numbers(by_replay, group, now=True)[1:]
+        for one in (await held_by_worker(settings, group), held_by_replay(replay, group)):
+            assert list(one.groups) == [group]
+            assert numbers(one, group) == wanted
+            assert numbers(one, group, now=True)[1:] == now
     assert by_replay.parameters == by_worker.parameters == PARAMETERS
 
 
@@ -44,14 +46,16 @@ async def test_one_group_costs_one_partition(tmp_path: Path) -> None:
     settings = await deployed(tmp_path)
     one, everybody = await held_by_worker(settings, GROUP), await held_by_worker(settings)
     assert GROUP in one.groups
-    assert set(one.groups) < set(everybody.groups)
+    assert list(one.groups) == [GROUP]
+    assert one.groups[GROUP].n == everybody.groups[GROUP].n > 0
     assert one.decided == everybody.decided
     assert "partitions 0 to 2 of leverloop-outcomes-changelog" in everybody.source
 
 
 async def test_a_group_that_is_not_there_is_told_which_are_near(replay: Path, tmp_path: Path) -> None:
-    by_worker = await held_by_worker(await deployed(tmp_path), "pm.uptrend.S1.buyflag|entry")
-    for held in (held_by_replay(replay), by_worker):
+    wrong = "pm.uptrend.S1.buyflag|entry"
+    by_worker = await held_by_worker(await deployed(tmp_path), wrong)
+    for held in (held_by_replay(replay), held_by_replay(replay, wrong), by_worker):
         with pytest.raises(
             BadInput, match=r"GROUP: expected one of the 6 groups .*such as pm\.uptrend\.S1\.buy_flag\|entry, "
         ):
@@ -67,7 +71,7 @@ async def test_before_the_first_decision_only_now_is_answered(tmp_path: Path) ->
     with pytest.raises(Unavailable, match="no epoch has been decided yet; --now counts"):
         empty.epoch_at_ms(now=False)
     assert (empty.epoch_at_ms(now=True), dict(empty.groups)) == (0, {})
-    with pytest.raises(BadInput, match="a group that has outcomes, and there is none on embedded://"):
+    with pytest.raises(BadInput, match="a group that has outcomes: `leverloop stats --now` lists them"):
         empty.queries(GROUP, now=True)
 
 
