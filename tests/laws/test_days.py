@@ -13,6 +13,7 @@ import pytest
 
 from learning.baseline import Baselines
 from learning.cells import GroupCells
+from learning.clusters import block_days
 from learning.parameters import Parameters
 from learning.statistics import GroupStats, group_stats
 from leverloop.scope import DEFAULT_SCHEMA
@@ -101,6 +102,23 @@ def test_blocks_windows_slopes_and_half_lives_of_any_market(effect_rr: float, ha
         blocks += market.block_days() > 1
     assert known > 15, "too few subsets had windows"
     assert blocks > 1, "too few groups had days that go together"
+
+
+def test_the_length_of_blocks_of_any_days() -> None:
+    capped = found = 0
+    for seed in range(300):
+        rng = np.random.default_rng(seed)
+        days = rng.choice(60, size=int(rng.integers(1, 60)), replace=False) if seed % 2 else np.arange(17 + seed % 14)
+        walk = np.cumsum(rng.normal(size=60)) * float(rng.choice([0.0, 0.3, 1.0])) + rng.normal(size=60) * 0.2
+        walk += np.arange(60) * float(rng.choice([0.0, 5.0]))
+        rr_of_day = {int(day): [int(1_000 * walk[day])] for day in np.sort(days)}
+        means = np.array([rr[0] / SCALE for rr in rr_of_day.values()])
+        length = block_length(rr_of_day)
+        assert (seed, block_days(np.array(list(rr_of_day)), means)) == (seed, length)
+        found += length > 1
+        capped += length == math.ceil(min(3 * math.sqrt(len(days)), len(days) / 3)) > 1
+    assert found > 50
+    assert capped > 3
 
 
 @pytest.mark.parametrize("sign", [1.0, -1.0])
