@@ -6,7 +6,7 @@ from tables.catalogue import TABLES
 def test_the_tables_of_the_engine() -> None:
     assert [(table.name, table.version, table.scales) for table in TABLES] == [
         ("trades", 1, True),
-        ("outcomes", 1, True),
+        ("outcomes", 2, True),
         ("epochs", 1, True),
         ("book", 1, False),
         ("announced", 1, False),
