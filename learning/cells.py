@@ -20,7 +20,7 @@ from learning.outcome import Outcome
 from learning.parameters import DAY_MS
 from learning.places import place_of
 from learning.ragged import Ragged, grown
-from learning.rows import FIXED, RR_SCALE, Row, hashed, quantised, row_of
+from learning.rows import FIXED, RR_SCALE, Row, hashed, numbers_of, quantised, row_of
 from learning.vocabulary import OTHER, Vocabulary
 from leverloop.patterns import ActionCategory, Module
 from leverloop.scope import Scope, ScopeSchema
@@ -69,7 +69,7 @@ class GroupCells:
 
     def put_row(self, row: Row) -> int:
         """Insert a row, or replace the one of the same id; return where it stands."""
-        fixed = np.frombuffer(row.fixed, dtype=FIXED)[0].item()
+        fixed = numbers_of(row)
         at = self._find(row.outcome_id, fixed[1])
         if at is None:
             at = self.n
@@ -123,6 +123,10 @@ class GroupCells:
     def find(self, outcome_id: bytes) -> int | None:
         """Row of an outcome, None if it is not there."""
         return self._find(outcome_id, hashed(outcome_id))
+
+    def find_row(self, row: Row) -> int | None:
+        """Where the outcome of a row stands, None if it is not there."""
+        return self._find(row.outcome_id, numbers_of(row)[1])
 
     def counts_from(self, outcome_id: str) -> int | None:
         """Epoch from which a known outcome counts, None for an unknown one."""

@@ -69,7 +69,7 @@ class OutcomesPartition:
         if lattice is None:
             cells.put_row(row)
             return
-        known = cells.find(row.outcome_id)
+        known = cells.find_row(row)
         if known is not None:
             lattice.take_back(known)
         lattice.add(cells.put_row(row))

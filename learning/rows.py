@@ -25,7 +25,7 @@ from learning.places import Place, place_of
 from leverloop.events import Controls, Counterfactual
 from leverloop.scope import ScopeSchema
 
-__all__ = ["FIXED", "RR_SCALE", "Row", "hashed", "names_of", "packed_names", "quantised", "row_of"]
+__all__ = ["FIXED", "RR_SCALE", "Row", "hashed", "names_of", "numbers_of", "packed_names", "quantised", "row_of"]
 
 RR_SCALE: Final = 100_000
 """Units of rr in one R (spec section 6: 1e-5 R)."""
@@ -119,6 +119,11 @@ def quantised(rr: float) -> int:
 def hashed(name: bytes) -> int:
     """64-bit hash of an id: two of a million ids are equal with a probability of 3e-8."""
     return int.from_bytes(hashlib.blake2b(name, digest_size=8).digest(), "little", signed=True)
+
+
+def numbers_of(row: Row) -> tuple[Any, ...]:
+    """Numbers of a row's fixed section, in the order of `FIXED`."""
+    return _FIXED.unpack(row.fixed)
 
 
 @functools.lru_cache(maxsize=1024)
