@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from learning.baseline import Baselines, GroupBaseline, baseline_sums, merged
 from learning.cells import GroupCells
 from learning.parameters import Parameters
-from learning.rows import FIXED, Row, row_of
+from learning.rows import FIXED, Row, packed_names, row_of
 from learning.statistics import GroupStats, tracked_stats
 from leverloop.scope import DEFAULT_SCHEMA
 from tests.laws.examples import DAY_MS, START_MS, an_outcome
@@ -112,8 +112,8 @@ def a_million() -> GroupCells:
                     fixed=raw[i * size : (i + 1) * size],
                     place=bucket[i % 4].place,
                     companions=b"",
-                    names=bucket[i % 4].names,
-                    values=bucket[i % 4].values,
+                    names=packed_names(()),
+                    values=b"",
                 )
                 for i in range(len(at))
             ]
