@@ -29,6 +29,7 @@ __all__ = ["RR_SCALE", "GroupCells", "day_of", "quantised"]
 
 _FIRST_CAPACITY: Final = 64
 _GROWTH: Final = 1.5
+_ROOM: Final = 1.125  # behind what is loaded: memory that is not written is not taken
 
 
 class GroupCells:
@@ -55,7 +56,7 @@ class GroupCells:
         self._columns = {name: np.zeros(_FIRST_CAPACITY, dtype=FIXED[name]) for name in FIXED.names or ()}
         self._by_action, self._by_trade = Index(_FIRST_CAPACITY), Index(_FIRST_CAPACITY)
         self._ids = Ragged(np.uint8, _FIRST_CAPACITY)
-        self._companions = Companions(_FIRST_CAPACITY, schema)
+        self._companions = Companions(_FIRST_CAPACITY, schema, self._words)
         self._measures = Measures(_FIRST_CAPACITY)
 
     @property
@@ -69,22 +70,21 @@ class GroupCells:
 
     def put_row(self, row: Row) -> int:
         """Insert a row, or replace the one of the same id; return where it stands."""
-        fixed = numbers_of(row)
-        at = self._find(row.outcome_id, fixed[1])
-        if at is None:
-            at = self.n
-            self._reserve(1)
-            self.n += 1
-            self._set_fixed(at, fixed)
-            self._by_action.link(self._columns["action"], at)
-            self._by_trade.link(self._columns["trade"], at)
-            self._ids.put(at, np.frombuffer(row.outcome_id, dtype=np.uint8))
+        return self.set_row(row, self.find_row(row))
+
+    def set_row(self, row: Row, known: int | None) -> int:
+        """Set a row where it stands, or insert one that is not known; return where it stands then."""
+        if known is None:
+            at = self._insert(row)
         else:
+            at = known
             self._by_trade.unlink(self._columns["trade"], at)
-            self._set_fixed(at, fixed)
+            self._set_fixed(at, row)
             self._by_trade.link(self._columns["trade"], at)
-        self._codes[at] = self._words.coded_one(row.place)[1:]
-        self._companions.put(at, row.companions)
+        codes = self._words.coded_one(row.place + row.companions)
+        own = 1 + len(self.dimensions)
+        self._codes[at] = codes[1:own]
+        self._companions.put(at, codes[own:])
         self._measures.put(at, row.names, row.values)
         self._compact()
         return at
@@ -262,8 +262,18 @@ class GroupCells:
         same = self._by_action.rows(self._columns["action"], action).tolist()
         return next((row for row in same if self._ids.get(row).tobytes() == outcome_id), None)
 
-    def _set_fixed(self, at: int, fixed: tuple[Any, ...]) -> None:
-        for column, value in zip(self._columns.values(), fixed, strict=True):
+    def _insert(self, row: Row) -> int:
+        at = self.n
+        self._reserve(1)
+        self.n += 1
+        self._set_fixed(at, row)
+        self._by_action.link(self._columns["action"], at)
+        self._by_trade.link(self._columns["trade"], at)
+        self._ids.put(at, np.frombuffer(row.outcome_id, dtype=np.uint8))
+        return at
+
+    def _set_fixed(self, at: int, row: Row) -> None:
+        for column, value in zip(self._columns.values(), numbers_of(row), strict=True):
             column[at] = value
 
     def _append(self, rows: list[Row], fixed: npt.NDArray[Any]) -> None:
@@ -279,7 +289,7 @@ class GroupCells:
         self._codes[new] = codes.reshape(n, len(self.dimensions) + 1)[:, 1:]
         lengths = np.array([len(row.outcome_id) for row in rows], dtype=np.uint16)
         self._ids.append(first, np.frombuffer(b"".join([row.outcome_id for row in rows]), dtype=np.uint8), lengths)
-        self._companions.append(first, [row.companions for row in rows])
+        self._companions.append(first, *self._words.coded([row.companions for row in rows]))
         self._measures.append(first, [row.names for row in rows], [row.values for row in rows])
         self.n += n
 
@@ -287,7 +297,7 @@ class GroupCells:
         held = len(self._codes)
         if self.n + n <= held:
             return
-        capacity = max(self.n + n, int(held * _GROWTH))
+        capacity = max(int((self.n + n) * _ROOM), int(held * _GROWTH))
         self._codes = grown(self._codes, capacity)
         self._columns = {name: grown(column, capacity) for name, column in self._columns.items()}
         self._by_action.rebuild(self._columns["action"][: self.n], capacity)

@@ -6,7 +6,6 @@ vocabulary has more than 255 words; a trade of four actions costs each of its ro
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, Final
 
 import numba
@@ -32,21 +31,24 @@ class Companions:
         Rows.
     schema
         Scope schema.
+    words
+        Codes of groups and values, the group's own among them.
     """
 
-    def __init__(self, capacity: int, schema: ScopeSchema) -> None:
+    def __init__(self, capacity: int, schema: ScopeSchema, words: Vocabulary) -> None:
         self.codes = Ragged(np.uint8, capacity)
         self._schema = schema
-        self._words = Vocabulary(schema)
+        self._words = words
 
-    def put(self, row: int, places: bytes) -> None:
-        """Set the companions of a row: their places, one after another."""
-        self.codes.put(row, self._fitting(self._words.coded_one(places)))
+    def put(self, row: int, codes: npt.NDArray[np.uint16]) -> None:
+        """Set the companions of a row: the codes of their places, one after another."""
+        self._widen_for_codes()
+        self.codes.put(row, codes)
 
-    def append(self, first: int, places_of: Sequence[bytes]) -> None:
-        """Set the companions of rows first, first + 1, ... that had none."""
-        codes, lengths = self._words.coded(places_of)
-        self.codes.append(first, self._fitting(codes), lengths)
+    def append(self, first: int, codes: npt.NDArray[np.uint16], lengths: npt.NDArray[np.int64]) -> None:
+        """Set the companions of rows first, first + 1, ... that had none, and how many codes each has."""
+        self._widen_for_codes()
+        self.codes.append(first, codes, lengths)
 
     def met(self, group: str, scope: Scope, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
         """Which rows have a companion in a subset of a group: (n,) bool."""
@@ -73,11 +75,10 @@ class Companions:
             at += len(names) + 1
         return b"".join(places)
 
-    def _fitting(self, codes: npt.NDArray[np.uint16]) -> npt.NDArray[np.uint16]:
+    def _widen_for_codes(self) -> None:
         """Make room for codes past 255; most groups never see one."""
-        if self.codes.data.dtype == np.uint8 and codes.max(initial=0) > _SMALL:
+        if self._words.size > _SMALL and self.codes.data.dtype == np.uint8:
             self.codes.widen(np.uint16)
-        return codes
 
     def _wanted(self, group: str, scope: Scope) -> npt.NDArray[np.int64] | None:
         """Codes that a companion has to show, 0 where free; None if none can."""

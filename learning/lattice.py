@@ -18,13 +18,26 @@ import numpy as np
 import numpy.typing as npt
 
 from learning.cells import GroupCells
-from learning.cube import enumerate_tree
+from learning.cube import Enumeration, enumerate_tree
 from learning.parameters import Parameters
 from learning.vocabulary import OTHER
 
 __all__ = ["Lattice", "Sums"]
 
+_NODE: Final = np.dtype(
+    [
+        ("rr_q", "<i8"),
+        ("rr_q2", "<i8"),
+        ("payback_ms", "<i8"),
+        ("n", "<i4"),
+        ("n_actions", "<i4"),
+        ("wins", "<i4"),
+    ]
+)
+"""Sums of a node, together: an outcome touches hundreds of nodes, each a line of the cache or two."""
+
 _ROOT_PIN: Final = 0xFFFFFFFF
+_MANY: Final = 16  # dimensions, past which a row could lie in more subsets than memory has room for
 _FEW: Final = 64  # children that are sooner compared one after another than searched
 
 
@@ -61,13 +74,12 @@ class Lattice:
 
     def __init__(self, cells: GroupCells, parameters: Parameters, max_dims: int) -> None:
         self.cells = cells
-        self.counts: npt.NDArray[np.int32]
-        """(n_nodes, 3): n, n_actions, wins."""
-        self.sums: npt.NDArray[np.int64]
-        """(n_nodes, 3): rr_q, rr_q2, payback_ms."""
+        self.nodes: npt.NDArray[Any]
+        """(n_nodes,): sums of each node."""
         self.pins: npt.NDArray[np.uint32]
-        """Dimension << 16 | code by which each node extends its parent."""
+        """(n_nodes,): dimension << 16 | code by which each node extends its parent."""
         self.first_child: npt.NDArray[np.int32]
+        """(n_nodes + 1,): where the children of each node begin."""
         self._parameters = parameters
         self._limit = min(max_dims, len(cells.dimensions))
         self._trades_then = 0
@@ -77,12 +89,12 @@ class Lattice:
         """Subsets with at least n_min trades now."""
         level = self.levels()
         n_min = np.array([0, *(self._parameters.n_min(k) for k in range(1, self._limit + 1))])
-        return int((self.counts[1:, 0] >= n_min[level[1:]]).sum())
+        return int((self.nodes["n"][1:] >= n_min[level[1:]]).sum())
 
     @property
     def trades(self) -> int:
         """Distinct trades of the group."""
-        return int(self.counts[0, 0])
+        return int(self.nodes["n"][0])
 
     @property
     def grown(self) -> bool:
@@ -113,8 +125,8 @@ class Lattice:
             self._limit,
         )
         first = np.flatnonzero(np.diff(trade, prepend=trade[:1] + 1)) if len(rows) else rows
-        self._root(len(rows), rr_q[first], payback_ms[first])
         self._grow(tree)
+        self._set_root(len(rows), rr_q[first], payback_ms[first])
         self._trades_then = self.trades
 
     def levels(self) -> npt.NDArray[np.uint8]:
@@ -139,28 +151,32 @@ class Lattice:
         self._apply(row, -1)
 
     def _apply(self, row: int, sign: int) -> None:
-        _apply(sign, row, *self.cells.of_trades(), self.pins, self.first_child, self.counts, self.sums)
+        _apply(sign, row, *self.cells.of_trades(), self.pins, self.first_child, self.nodes)
 
     def _sums(self, node: int) -> Sums:
-        n, n_actions, wins = self.counts[node].tolist()
-        rr_q, rr_q2, payback_ms = self.sums[node].tolist()
-        return Sums(n=n, n_actions=n_actions, wins=wins, rr_q=rr_q, rr_q2=rr_q2, payback_ms=payback_ms)
+        return Sums(**{name: self.nodes[name][node].item() for name in Sums.__struct_fields__})
 
-    def _root(self, n_actions: int, rr_q: npt.NDArray[np.int64], payback_ms: npt.NDArray[np.int64]) -> None:
-        self.counts = np.array([[len(rr_q), n_actions, (rr_q > 0).sum()]], dtype=np.int32)
-        self.sums = np.array([[rr_q.sum(), (rr_q * rr_q).sum(), payback_ms.sum()]], dtype=np.int64)
+    def _set_root(self, n_actions: int, rr_q: npt.NDArray[np.int64], payback_ms: npt.NDArray[np.int64]) -> None:
+        for name, value in (
+            ("n", len(rr_q)),
+            ("n_actions", n_actions),
+            ("wins", (rr_q > 0).sum()),
+            ("rr_q", rr_q.sum()),
+            ("rr_q2", (rr_q * rr_q).sum()),
+            ("payback_ms", payback_ms.sum()),
+        ):
+            self.nodes[name][0] = value
 
-    def _grow(self, tree: Any) -> None:
+    def _grow(self, tree: Enumeration) -> None:
         """Nodes of an enumeration, level by level: its order within a level is already by parent."""
         order = np.argsort(tree.level, kind="stable")
         self.pins = np.empty(len(order) + 1, dtype=np.uint32)
         self.pins[0] = _ROOT_PIN
         self.pins[1:] = (tree.dim.astype(np.uint32) << np.uint32(16) | tree.code)[order]
         self.first_child = _first_children(tree.level, order)
-        counts = np.stack([tree.n, tree.n_actions, tree.wins], axis=1)[order]
-        sums = np.stack([tree.rr_q, tree.rr_q2, tree.payback_ms], axis=1)[order]
-        self.counts = np.concatenate([self.counts, counts.astype(np.int32)])
-        self.sums = np.concatenate([self.sums, sums])
+        self.nodes = np.zeros(len(order) + 1, dtype=_NODE)
+        for name in Sums.__struct_fields__:
+            self.nodes[name][1:] = getattr(tree, name)[order]
 
 
 @numba.njit(cache=True, nogil=True)
@@ -220,8 +236,9 @@ def _find(codes: Any, pins: Any, first_child: Any) -> int:
     for d in range(len(codes)):
         if codes[d] != 0:
             wanted = d << 16 | codes[d]
-            child = _child(pins, first_child[node], first_child[node + 1], wanted)
-            if child == first_child[node + 1] or pins[child] != wanted:
+            end = first_child[node + 1]
+            child = _child(pins, first_child[node], end, wanted)
+            if child == end or pins[child] != wanted:
                 return -1
             node = child
     return node
@@ -287,15 +304,13 @@ def _apply(
     rr_q: Any,
     pins: Any,
     first_child: Any,
-    counts: Any,
-    sums: Any,
+    nodes: Any,
 ) -> None:
     """Count (sign 1) or uncount (-1) a row in every node it lies in.
 
     Its action counts always; its trade where no earlier action of it lies in the node too, and in the
     place of the first later one that does.
     """
-    n_dims = codes.shape[1]
     trade, action, action_at_ms, hold_ms, payback_ms = columns
     others, before = _others(row, heads, following, trade, action, action_at_ms)
     amounts = _amounts(others, rr_q, hold_ms, payback_ms)
@@ -303,36 +318,50 @@ def _apply(
     shared = np.empty(len(others), dtype=np.int64)
     for i in range(len(others)):
         shared[i] = _shared(codes, row, others[i])
-    wanted = np.empty(n_dims, dtype=np.uint32)  # the only pin of each dimension that the row shows
-    for d in range(n_dims):
-        code = np.uint32(codes[row, d]) if codes[row, d] != OTHER else np.uint32(0)
-        wanted[d] = np.uint32(d) << np.uint32(16) | code
-    at = np.empty(n_dims + 2, dtype=np.int64)  # next node to look at, on each level
-    end = np.empty(n_dims + 2, dtype=np.int64)
-    masks = np.zeros(n_dims + 2, dtype=np.int64)
-    at[0], end[0], level, node, mask = first_child[0], first_child[1], 0, 0, np.int64(0)
-    while True:
+    met, masks = _met(codes[row], pins, first_child)
+    for m in range(len(met)):  # apart from the descent: the sums are far apart, and fetched side by side so
         first = 0
-        while first < len(shared) and mask & ~shared[first] != 0:
+        while first < len(shared) and masks[m] & ~shared[first] != 0:
             first += 1
-        counts[node, 1] += sign
+        node = nodes[met[m]]
+        node.n_actions += sign
         if first >= before:
             later = first < len(shared)
-            counts[node, 0] += 0 if later else sign
-            counts[node, 2] += sign * (own[0] - (amounts[first, 0] if later else 0))
-            for i in range(3):
-                sums[node, i] += sign * (own[i + 1] - (amounts[first, i + 1] if later else 0))
-        if node > 0 and first_child[node] < first_child[node + 1]:
-            level += 1
-            at[level], end[level], masks[level] = first_child[node], first_child[node + 1], mask
+            node.n += 0 if later else sign
+            node.wins += sign * (own[0] - (amounts[first, 0] if later else 0))
+            node.rr_q += sign * (own[1] - (amounts[first, 1] if later else 0))
+            node.rr_q2 += sign * (own[2] - (amounts[first, 2] if later else 0))
+            node.payback_ms += sign * (own[3] - (amounts[first, 3] if later else 0))
+
+
+@numba.njit(cache=True, nogil=True)
+def _met(codes: Any, pins: Any, first_child: Any) -> Any:
+    """Nodes that a row lies in, the root first, and the dimensions that each pins, as masks."""
+    n_dims = len(codes)
+    wanted = np.empty(n_dims, dtype=np.uint32)  # the only pin of each dimension that the row shows
+    for d in range(n_dims):
+        code = np.uint32(codes[d]) if codes[d] != OTHER else np.uint32(0)
+        wanted[d] = np.uint32(d) << np.uint32(16) | code
+    most = len(pins) if n_dims > _MANY else min(len(pins), 1 << n_dims)
+    met, masks, n = np.empty(most, dtype=np.int32), np.empty(most, dtype=np.int64), 1
+    met[0], masks[0] = 0, 0
+    at = np.empty(n_dims + 2, dtype=np.int64)  # next node to look at, on each level
+    end = np.empty(n_dims + 2, dtype=np.int64)
+    path = np.zeros(n_dims + 2, dtype=np.int64)  # mask of each level
+    at[0], end[0], level = first_child[0], first_child[1], 0
+    while level >= 0:
         node = _next(pins, at[level], end[level], wanted)
-        while node == end[level]:
+        if node == end[level]:
             level -= 1
-            if level < 0:
-                return
-            node = _next(pins, at[level], end[level], wanted)
+            continue
         at[level] = node + 1
-        mask = masks[level] | np.int64(1) << np.int64(pins[node] >> 16)
+        mask = path[level] | np.int64(1) << np.int64(pins[node] >> 16)
+        met[n], masks[n] = node, mask
+        n += 1
+        if first_child[node] < first_child[node + 1]:
+            level += 1
+            at[level], end[level], path[level] = first_child[node], first_child[node + 1], mask
+    return met[:n], masks[:n]
 
 
 @numba.njit(cache=True, nogil=True)

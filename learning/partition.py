@@ -72,7 +72,7 @@ class OutcomesPartition:
         known = cells.find_row(row)
         if known is not None:
             lattice.take_back(known)
-        lattice.add(cells.put_row(row))
+        lattice.add(cells.set_row(row, known))
 
     def load(self, rows: Sequence[Row]) -> None:
         """Insert or replace many outcomes, of which no two have the same id; tracked subsets come by `promote`."""

@@ -15,6 +15,7 @@ __all__ = ["Ragged"]
 
 _FIRST_CAPACITY: Final = 1024
 _GROWTH: Final = 1.5
+_ROOM: Final = 1.125
 
 
 class Ragged:
@@ -106,7 +107,7 @@ class Ragged:
 
     def _reserve(self, n: int) -> None:
         if self._used + n > len(self.data):
-            self.data = grown(self.data, max(self._used + n, int(len(self.data) * _GROWTH)))
+            self.data = grown(self.data, max(int((self._used + n) * _ROOM), int(len(self.data) * _GROWTH)))
 
 
 def grown(values: npt.NDArray[Any], capacity: int) -> npt.NDArray[Any]:

@@ -60,7 +60,12 @@ class Vocabulary:
         self._tokens = np.zeros((_FIRST_TOKENS, 4), dtype=np.int64)
         """Of each token: its hash, where it begins in the arena, its length, its code."""
         self._slots = np.full(4 * _FIRST_TOKENS, -1, dtype=np.int32)
-        self._count, self._used = 0, 0
+        self._count, self._used, self._size = 0, 0, 0
+
+    @property
+    def size(self) -> int:
+        """Words of the largest dictionary: no code is larger."""
+        return self._size
 
     @property
     def overflowed(self) -> bool:
@@ -148,6 +153,7 @@ class Vocabulary:
         if code >= OTHER or (bit, token) in self._code_of:
             return False
         self._code_of[bit, token] = code
+        self._size = max(self._size, code)
         if self._count == len(self._tokens):
             self._tokens = grown(self._tokens, 2 * self._count)
             self._slots = np.full(4 * len(self._tokens), -1, dtype=np.int32)

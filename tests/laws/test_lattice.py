@@ -132,10 +132,10 @@ class LatticeMachine(RuleBasedStateMachine):
         lattice = self.lattice
         if lattice is None or outcome.outcome_id in self.held:
             return
-        before = lattice.counts.tobytes(), lattice.sums.tobytes()
+        before = lattice.nodes.tobytes()
         self.partition.put(outcome, START_MS)
         self.partition.remove(outcome.outcome_id)
-        assert (lattice.counts.tobytes(), lattice.sums.tobytes()) == before
+        assert lattice.nodes.tobytes() == before
 
     @rule()
     def promote(self) -> None:
