@@ -39,7 +39,7 @@ def microseconds(step: Callable[[Any], object], over: Sequence[Any]) -> float:
 def filled(rows: list[Row]) -> OutcomesState:
     """State of a partition that holds rows, with its tracked subsets."""
     state = OutcomesState(OutcomesPartition(0, (), Parameters(), DEFAULT_SCHEMA))
-    state.view.load(rows)
+    state.load([(row.outcome_id, stored_outcome(row)) for row in rows])
     state.recovered()
     return state
 

@@ -17,10 +17,11 @@ from learning.companions import Companions
 from learning.index import Index
 from learning.measures import Measures
 from learning.outcome import Outcome
+from learning.packing import PackedRows
 from learning.parameters import DAY_MS
 from learning.places import place_of
 from learning.ragged import Ragged, grown
-from learning.rows import FIXED, RR_SCALE, Row, hashed, numbers_of, quantised, row_of
+from learning.rows import FIXED, RR_SCALE, Row, hashed, numbers_of, quantised, row_of, unpacked
 from learning.vocabulary import OTHER, Vocabulary
 from leverloop.patterns import ActionCategory, Module
 from leverloop.scope import Scope, ScopeSchema
@@ -89,14 +90,24 @@ class GroupCells:
         self._compact()
         return at
 
-    def load(self, rows: Sequence[Row]) -> None:
-        """Insert or replace many rows at once, of which no two have the same id."""
-        fixed = np.frombuffer(b"".join([row.fixed for row in rows]), dtype=FIXED)
-        known = self._by_action.holds(self._columns["action"], fixed["action"])
-        for i in np.flatnonzero(known).tolist():  # one by one: it may be another id of the same hash
-            self.put_row(rows[i])
-        fresh = np.flatnonzero(~known)
-        self._append([rows[i] for i in fresh.tolist()], fixed[fresh])
+    def load(self, ids: Sequence[bytes], rows: Sequence[bytes], skip: int = 0) -> None:
+        """Insert or replace many packed rows at once (`learning.packing`), of which no two have the same id.
+
+        Parameters
+        ----------
+        ids
+            Outcome id of each row.
+        rows
+            The packed rows, each behind `skip` other bytes.
+        """
+        batch = PackedRows(rows, skip)
+        known = self._by_action.holds(self._columns["action"], batch.fixed()["action"])
+        if known.any():  # one by one: it may be another id of the same hash
+            for i in np.flatnonzero(known).tolist():
+                self.put_row(unpacked(ids[i], rows[i][skip:]))
+            fresh = np.flatnonzero(~known).tolist()
+            ids, batch = [ids[i] for i in fresh], PackedRows([rows[i] for i in fresh], skip)
+        self._append(ids, batch)
 
     def remove(self, outcome_id: bytes) -> bool:
         """Take an outcome back; False if it is not there. The last row moves into its place."""
@@ -276,21 +287,23 @@ class GroupCells:
         for column, value in zip(self._columns.values(), numbers_of(row), strict=True):
             column[at] = value
 
-    def _append(self, rows: list[Row], fixed: npt.NDArray[Any]) -> None:
+    def _append(self, ids: Sequence[bytes], batch: PackedRows) -> None:
         """Add rows that are not there yet."""
-        first, n = self.n, len(rows)
+        first, n = self.n, len(ids)
         self._reserve(n)
         new = slice(first, first + n)
+        fixed = batch.fixed()
         for name, column in self._columns.items():
             column[new] = fixed[name]
         self._by_action.link_from(self._columns["action"], first, first + n)
         self._by_trade.link_from(self._columns["trade"], first, first + n)
-        codes = self._words.coded([row.place for row in rows])[0]
+        at = batch.at
+        codes = self._words.coded(batch.text, at[:, 1].copy(), at[:, 2].copy())[0]
         self._codes[new] = codes.reshape(n, len(self.dimensions) + 1)[:, 1:]
-        lengths = np.array([len(row.outcome_id) for row in rows], dtype=np.uint16)
-        self._ids.append(first, np.frombuffer(b"".join([row.outcome_id for row in rows]), dtype=np.uint8), lengths)
-        self._companions.append(first, *self._words.coded([row.companions for row in rows]))
-        self._measures.append(first, [row.names for row in rows], [row.values for row in rows])
+        self._companions.append(first, *self._words.coded(batch.text, at[:, 2].copy(), at[:, 3].copy()))
+        lengths = np.fromiter(map(len, ids), dtype=np.uint16, count=n)
+        self._ids.append(first, np.frombuffer(b"".join(ids), dtype=np.uint8), lengths)
+        self._measures.append(first, batch.sections(3, 4), batch.gathered(4, 5).view("<f4"), (at[:, 5] - at[:, 4]) // 4)
         self.n += n
 
     def _reserve(self, n: int) -> None:

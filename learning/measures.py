@@ -43,11 +43,12 @@ class Measures:
         self.shape[row] = self._shape(names)
         self.values.put(row, np.frombuffer(values, dtype="<f4"))
 
-    def append(self, first: int, names: Sequence[bytes], values: Sequence[bytes]) -> None:
-        """Set the measures of rows first, first + 1, ... that had none."""
+    def append(
+        self, first: int, names: Sequence[bytes], values: npt.NDArray[np.float32], lengths: npt.NDArray[np.int64]
+    ) -> None:
+        """Set the measures of rows first, first + 1, ... that had none: all values, and how many each row has."""
         self.shape[first : first + len(names)] = [self._shape(each) for each in names]
-        lengths = np.array([len(each) // 4 for each in values], dtype=np.uint16)
-        self.values.append(first, np.frombuffer(b"".join(values), dtype="<f4"), lengths)
+        self.values.append(first, values, lengths)
 
     def get(self, name: str, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
         """One measure of some rows, NaN where it was not logged: (n,) float64."""

@@ -15,7 +15,7 @@ from learning.outcome import Outcome, OutcomeVoided
 from learning.parameters import Parameters
 from learning.places import group_of_place
 from learning.progress import PROPOSAL, Progress, counts_from_ms, due, first_epoch
-from learning.rows import Row, row_of
+from learning.rows import FIXED, LENGTHS, Row, row_of
 from leverloop.patterns import Module
 from leverloop.scope import ScopeSchema
 
@@ -74,13 +74,19 @@ class OutcomesPartition:
             lattice.take_back(known)
         lattice.add(cells.set_row(row, known))
 
-    def load(self, rows: Sequence[Row]) -> None:
-        """Insert or replace many outcomes, of which no two have the same id; tracked subsets come by `promote`."""
-        of_group: dict[str, list[Row]] = {}
-        for row in rows:
-            of_group.setdefault(group_of_place(row.place), []).append(row)
-        for group, found in of_group.items():
-            self._cells(group).load(found)
+    def load(self, ids: Sequence[bytes], rows: Sequence[bytes], skip: int = 0) -> None:
+        """Insert or replace many packed rows, each behind `skip` bytes; no two of the same id.
+
+        Their tracked subsets come by `promote`.
+        """
+        of_group: dict[bytes, list[int]] = {}
+        name_at = skip + LENGTHS.size + FIXED.itemsize
+        for i, row in enumerate(rows):
+            end = name_at + 2 + row[name_at] + (row[name_at + 1] << 8)
+            of_group.setdefault(row[name_at:end], []).append(i)
+        for named, found in of_group.items():
+            group = named[2:].decode()
+            self._cells(group).load([ids[i] for i in found], [rows[i] for i in found], skip)
             self.lattices.pop(group, None)
 
     def remove(self, outcome_id: str) -> None:

@@ -25,7 +25,20 @@ from learning.places import Place, place_of
 from leverloop.events import Controls, Counterfactual
 from leverloop.scope import ScopeSchema
 
-__all__ = ["FIXED", "RR_SCALE", "Row", "hashed", "names_of", "numbers_of", "packed_names", "quantised", "row_of"]
+__all__ = [
+    "FIXED",
+    "LENGTHS",
+    "RR_SCALE",
+    "Row",
+    "hashed",
+    "names_of",
+    "numbers_of",
+    "packed",
+    "packed_names",
+    "quantised",
+    "row_of",
+    "unpacked",
+]
 
 RR_SCALE: Final = 100_000
 """Units of rr in one R (spec section 6: 1e-5 R)."""
@@ -46,6 +59,9 @@ FIXED: Final = np.dtype(
     ]
 )
 """Layout of the fixed section, little-endian and packed."""
+
+LENGTHS: Final = struct.Struct("<HII")
+"""Lengths of place, companions and names, in front of a packed row; the values take what is left."""
 
 _FIXED: Final = struct.Struct("<7qi3?")
 _NAME: Final = struct.Struct("<BH")
@@ -119,6 +135,37 @@ def quantised(rr: float) -> int:
 def hashed(name: bytes) -> int:
     """64-bit hash of an id: two of a million ids are equal with a probability of 3e-8."""
     return int.from_bytes(hashlib.blake2b(name, digest_size=8).digest(), "little", signed=True)
+
+
+def packed(row: Row) -> bytes:
+    """Sections of a row one behind the other: lengths of place, companions and names, then the sections.
+
+    Examples
+    --------
+    >>> from leverloop.scope import DEFAULT_SCHEMA
+    >>> row = Row(b"a", bytes(FIXED.itemsize), place_of("pm.up.S1.a|add", {}, DEFAULT_SCHEMA), b"", b"", b"")
+    >>> unpacked(b"a", packed(row)) == row
+    True
+    """
+    lengths = LENGTHS.pack(len(row.place), len(row.companions), len(row.names))
+    return b"".join((lengths, row.fixed, row.place, row.companions, row.names, row.values))
+
+
+def unpacked(outcome_id: bytes, sections: bytes) -> Row:
+    """Row of its packed sections."""
+    place, companions, names = LENGTHS.unpack_from(sections)
+    place_at = LENGTHS.size + FIXED.itemsize
+    companions_at = place_at + place
+    names_at = companions_at + companions
+    values_at = names_at + names
+    return Row(
+        outcome_id,
+        sections[LENGTHS.size : place_at],
+        sections[place_at:companions_at],
+        sections[companions_at:names_at],
+        sections[names_at:values_at],
+        sections[values_at:],
+    )
 
 
 def numbers_of(row: Row) -> tuple[Any, ...]:

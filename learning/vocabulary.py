@@ -7,7 +7,6 @@ not know; Python adds that and lets it go on.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, Final
 
 import numba
@@ -41,9 +40,9 @@ class Vocabulary:
     >>> from learning.places import place_of
     >>> from leverloop.scope import DEFAULT_SCHEMA
     >>> words = Vocabulary(DEFAULT_SCHEMA)
-    >>> codes, lengths = words.coded([place_of("pm.up.S1.a|add", {"bucket": "micro"}, DEFAULT_SCHEMA)])
-    >>> codes.tolist(), lengths.tolist(), words.values("bucket")
-    ([0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0], [11], ['micro'])
+    >>> codes = words.coded_one(place_of("pm.up.S1.a|add", {"bucket": "micro"}, DEFAULT_SCHEMA))
+    >>> codes.tolist(), words.values("bucket")
+    ([0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0], ['micro'])
     """
 
     def __init__(self, schema: ScopeSchema) -> None:
@@ -89,27 +88,25 @@ class Vocabulary:
         module: Any = self.groups[group].partition(".")[0]
         return self._schema.modules[module].dimensions
 
-    def coded(self, sections: Sequence[bytes]) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.int64]]:
-        """Codes of the places in sections of bytes, and how many codes each section came to.
-
-        A section is any number of places; a place comes to [group, a code per dimension of its module].
-        What was never seen gets the next code.
-        """
-        ends = np.cumsum(np.fromiter(map(len, sections), dtype=np.int64, count=len(sections)))
-        return self._coded(b"".join(sections), ends)
-
     def coded_one(self, section: bytes) -> npt.NDArray[np.uint16]:
-        """Codes of the places in one section."""
-        return self._coded(section, np.array([len(section)]))[0]
+        """Codes of the places in a section of bytes: [group, a code per dimension of its module] for each."""
+        return self.coded(section, np.zeros(1, dtype=np.int64), np.array([len(section)]))[0]
 
-    def _coded(self, text: bytes, ends: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.int64]]:
+    def coded(
+        self, text: bytes, begins: npt.NDArray[np.int64], ends: npt.NDArray[np.int64]
+    ) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.int64]]:
+        """Codes of the places in many sections of a text, and how many codes each section came to.
+
+        A section is any number of places. What was never seen gets the next code.
+        """
         buffer = np.frombuffer(text, dtype=np.uint8)
         codes = np.zeros(32 + 16 * len(ends), dtype=np.uint16)
         widths = np.zeros(len(ends), dtype=np.int64)
-        section, at, used = 0, 0, 0
+        section, at, used = 0, -1, 0
         while True:
             codes, section, at, used = _coded(
                 buffer,
+                begins,
                 ends,
                 codes,
                 widths,
@@ -212,6 +209,7 @@ def _look_up(bit: int, text: Any, start: int, length: int, slots: Any, tokens: A
 @numba.njit(cache=True, nogil=True)
 def _coded(
     buffer: Any,
+    begins: Any,
     ends: Any,
     codes: Any,
     widths: Any,
@@ -228,9 +226,10 @@ def _coded(
     """Code sections from one on; stop before a place that holds something unknown.
 
     Return the codes, which may be another array; the section that is next, or their number; where in the
-    buffer it goes on; and how many codes there are.
+    buffer it goes on, -1 at a section's beginning; and how many codes there are.
     """
     while section < len(ends):
+        at = begins[section] if at < 0 else at
         while at < ends[section]:
             place = at
             length = np.int64(buffer[at]) | np.int64(buffer[at + 1]) << 8
@@ -258,4 +257,5 @@ def _coded(
             used += more
             widths[section] += more
         section += 1
+        at = -1
     return codes, section, at, used

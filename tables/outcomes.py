@@ -19,7 +19,7 @@ from learning.findings import Decided
 from learning.outcome import Outcome
 from learning.partition import OutcomesPartition
 from learning.progress import Passed, Progress
-from learning.rows import FIXED, Row, row_of
+from learning.rows import FIXED, LENGTHS, Row, packed, row_of, unpacked
 from leverloop.errors import InvariantBroken
 from leverloop.scope import DEFAULT_SCHEMA, ScopeSchema
 from tables.catalogue import EPOCHS, OUTCOMES
@@ -43,20 +43,15 @@ _PROGRESS: Final[Encoding[Passed | Decided]] = Encoding(
     EPOCHS.version,
     Passed | Decided,  # type: ignore[arg-type]
 )
-_HEAD: Final = struct.Struct("<BIHII")
-"""Version; CRC-32 of all that follows it; lengths of place, companions and names: the values take what is left."""
-_LENGTHS: Final = struct.Struct("<HII")
-_LENGTHS_AT: Final = _HEAD.size - _LENGTHS.size
-_FIXED_AT: Final = _HEAD.size
-_PLACE_AT: Final = _FIXED_AT + FIXED.itemsize
+_HEAD: Final = struct.Struct("<BI")
+"""Version, and CRC-32 of what follows it: the packed row."""
+_LEAST_BYTES: Final = _HEAD.size + LENGTHS.size + FIXED.itemsize
 
 
 def stored_outcome(row: Row) -> bytes:
-    """Bytes of an outcome's record: version, checksum, lengths, sections; its key is its id."""
-    lengths = len(row.place), len(row.companions), len(row.names)
-    body = b"".join((row.fixed, row.place, row.companions, row.names, row.values))
-    checksum = crc32(body, crc32(_LENGTHS.pack(*lengths)))
-    return _HEAD.pack(OUTCOMES.version, checksum, *lengths) + body
+    """Bytes of an outcome's record; its key is its id."""
+    sections = packed(row)
+    return _HEAD.pack(OUTCOMES.version, crc32(sections)) + sections
 
 
 def read_outcome(key: bytes, value: bytes, schema: ScopeSchema = DEFAULT_SCHEMA) -> Row:
@@ -67,26 +62,21 @@ def read_outcome(key: bytes, value: bytes, schema: ScopeSchema = DEFAULT_SCHEMA)
     InvariantBroken
         If it is of another version, or damaged.
     """
+    return unpacked(key, _sound(key, value, schema)[_HEAD.size :])
+
+
+def _sound(key: bytes, value: bytes, schema: ScopeSchema) -> bytes:
+    """Return a record as this version writes it.
+
+    The sections are read by compiled code that trusts their lengths: nothing damaged may reach it.
+    """
     if not value or value[0] != OUTCOMES.version:
         first = _FIRST_OUTCOME.decode(value)
-        return row_of(first.outcome, first.counts_from_ms, schema)
-    # The sections are read by compiled code that trusts their lengths: nothing damaged may reach it.
-    if len(value) < _PLACE_AT:
+        return stored_outcome(row_of(first.outcome, first.counts_from_ms, schema))
+    sound = len(value) >= _LEAST_BYTES and _HEAD.unpack_from(value)[1] == crc32(memoryview(value)[_HEAD.size :])
+    if not sound:
         raise InvariantBroken(f"outcome {key!r}: a damaged value in the table, of {len(value)} bytes")
-    _, checksum, place, companions, names = _HEAD.unpack_from(value)
-    if checksum != crc32(memoryview(value)[_LENGTHS_AT:]):
-        raise InvariantBroken(f"outcome {key!r}: a damaged value in the table, of {len(value)} bytes")
-    companions_at = _PLACE_AT + place
-    names_at = companions_at + companions
-    values_at = names_at + names
-    return Row(
-        key,
-        value[_FIXED_AT:_PLACE_AT],
-        value[_PLACE_AT:companions_at],
-        value[companions_at:names_at],
-        value[names_at:values_at],
-        value[values_at:],
-    )
+    return value
 
 
 def stored_progress(value: Passed | Decided) -> bytes:
@@ -113,7 +103,8 @@ class OutcomesState(PartitionState):
     def load(self, records: Sequence[tuple[bytes, bytes | None]]) -> None:
         """Take many records in their order; of a key only the last one counts."""
         last = dict(records)
-        self.view.load([read_outcome(key, value, self.view.schema) for key, value in last.items() if value is not None])
+        sound = {key: _sound(key, value, self.view.schema) for key, value in last.items() if value is not None}
+        self.view.load(list(sound), list(sound.values()), _HEAD.size)
         for key, value in last.items():
             if value is None:
                 self.view.remove(key.decode())

@@ -9,7 +9,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from learning.cells import RR_SCALE, GroupCells, quantised
 from learning.outcome import Companion, Outcome
-from learning.rows import row_of
+from learning.rows import packed, row_of
 from leverloop.events import Controls
 from leverloop.scope import DEFAULT_SCHEMA
 from tests.laws.examples import EPOCH_MS, HOUR_MS, START_MS, an_outcome
@@ -86,7 +86,8 @@ class CellsMachine(RuleBasedStateMachine):
     @rule(found=st.dictionaries(st.sampled_from(NAMES), st.sampled_from(EPOCHS)).flatmap(batches))
     def load(self, found: list[tuple[Outcome, int]]) -> None:
         """Many at once are what they are one by one."""
-        self.cells.load([row_of(outcome, epoch, DEFAULT_SCHEMA) for outcome, epoch in found])
+        rows = [row_of(outcome, epoch, DEFAULT_SCHEMA) for outcome, epoch in found]
+        self.cells.load([row.outcome_id for row in rows], [packed(row) for row in rows])
         self.held |= {outcome.outcome_id: (outcome, epoch) for outcome, epoch in found}
 
     @invariant()

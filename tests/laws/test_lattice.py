@@ -14,7 +14,7 @@ from learning.lattice import Lattice, Sums
 from learning.outcome import Outcome
 from learning.parameters import Parameters
 from learning.partition import OutcomesPartition
-from learning.rows import quantised, row_of
+from learning.rows import packed, quantised, row_of
 from leverloop.scope import DEFAULT_SCHEMA
 from tests.laws.examples import HOUR_MS, START_MS, an_outcome
 
@@ -218,8 +218,10 @@ def test_a_million_trades_at_the_bounds_sum_up_exactly() -> None:
     numbers = np.frombuffer(fixed, dtype=np.uint8).reshape(n, len(row.fixed))
     numbers[:, :8] = np.arange(n, dtype="<i8").view(np.uint8).reshape(n, 8)  # a trade each
     numbers[:, 8:16] = numbers[:, :8]
-    size = len(row.fixed)
-    cells.load([row._replace(outcome_id=b"%d" % i, fixed=bytes(fixed[i * size : (i + 1) * size])) for i in range(n)])
+    size, before = len(row.fixed), len(packed(row)) - len(packed(row).partition(row.fixed)[2]) - len(row.fixed)
+    head, tail = packed(row)[:before], packed(row)[before + size :]
+    rows = [head + bytes(fixed[i * size : (i + 1) * size]) + tail for i in range(n)]
+    cells.load([b"%d" % i for i in range(n)], rows)
     lattice = Lattice(cells, Parameters(), 1)
     sums = lattice.find(cells.codes_of({"bucket": "micro"}))
     assert sums is not None

@@ -31,6 +31,7 @@ __all__ = ["EmbeddedLog", "NewRecord", "Record", "Topic"]
 VERSION: Final = 1
 _APPLICATION_ID: Final = 0x4C56524C  # "LVRL", in the header of the file
 _READ_BYTES: Final = 16 * 1024 * 1024  # a page of snapshots of 32 MiB each must not fill the memory
+_PAGE_BYTES: Final = 16 * 1024  # records of up to 4 KB stand in the tree, longer ones on pages of their own
 _WAL_BYTES: Final = 64 * 1024 * 1024  # what the write-ahead log is cut back to after a long transaction
 
 _SCHEMA: Final = """
@@ -285,11 +286,11 @@ class EmbeddedLog:
             )
 
     def _create(self) -> None:
-        # Write-ahead logging is a property of the file: set once, outside of any transaction.
-        self._db.execute("PRAGMA journal_mode = WAL")
+        # Both are properties of the file: set once, outside of any transaction, the size of a page first.
+        self._db.executescript(f"PRAGMA page_size = {_PAGE_BYTES}; PRAGMA journal_mode = WAL")
         with self._transaction():
-            if self._version() != (0, 0):
-                return  # another process was faster
+            if self._version() != (0, 0):  # another process was faster
+                return
             for statement in filter(str.strip, _SCHEMA.split(";")):
                 self._db.execute(statement)
             self._db.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
