@@ -31,7 +31,6 @@ __all__ = ["EmbeddedLog", "NewRecord", "Record", "Topic"]
 VERSION: Final = 1
 _APPLICATION_ID: Final = 0x4C56524C  # "LVRL", in the header of the file
 _READ_BYTES: Final = 16 * 1024 * 1024  # a page of snapshots of 32 MiB each must not fill the memory
-_PAGE_BYTES: Final = 16 * 1024  # records of up to 4 KB stand in the tree, longer ones on pages of their own
 _WAL_BYTES: Final = 64 * 1024 * 1024  # what the write-ahead log is cut back to after a long transaction
 
 _SCHEMA: Final = """
@@ -286,8 +285,8 @@ class EmbeddedLog:
             )
 
     def _create(self) -> None:
-        # Both are properties of the file: set once, outside of any transaction, the size of a page first.
-        self._db.executescript(f"PRAGMA page_size = {_PAGE_BYTES}; PRAGMA journal_mode = WAL")
+        # Properties of the file, set once, outside of any transaction. Records of up to 4 KB fit into such a page.
+        self._db.executescript("PRAGMA page_size = 16384; PRAGMA journal_mode = WAL")
         with self._transaction():
             if self._version() != (0, 0):  # another process was faster
                 return
