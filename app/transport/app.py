@@ -19,7 +19,6 @@ from app.transport import embedded, kafka
 from app.transport.failstop import FailStop, exit_process
 from app.transport.recovery import PromptTableManager
 from app.transport.recovery_report import RecoveryProgress
-from app.transport.schedule import ByTimestamp
 from app.transport.versions import check_versions
 from leverloop.brokers import embedded_path
 from leverloop.errors import BadConfig
@@ -194,7 +193,6 @@ _SETTINGS: Final[dict[str, Any]] = {
     "stream_publish_on_commit": False,
     "stream_buffer_maxsize": 16_384,
     "TableManager": PromptTableManager,
-    "ConsumerScheduler": ByTimestamp,
     # An operator creates the topics; Faust never checks, and would make single copies with the wrong partitions.
     "topic_allow_declare": False,
     "topic_disable_leader": True,

@@ -11,18 +11,20 @@ It replaces Faust's loop, which pays four tasks for a record, and has three ways
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, cast
 
 from faust.transport.consumer import Consumer, ensure_TP
 from faust.types import TP
 
 from app.transport.progress import Progress
+from app.transport.schedule import Held
 
 __all__ = ["DeliveringConsumer"]
 
 _FETCH_S: Final = 0.25  # a seek waits for the fetch in flight: so long at most
 _IDLE_S: Final = 0.05  # every partition is paused, or its queue is full: look again
+_PATIENCE: Final = 4  # fetches that wait for a partition that seems to have more
 _NOWHERE: Final = TP("", -1)
 _BREATH: Final = 100  # records handed over before the loop may run the agents
 
@@ -30,8 +32,14 @@ _BREATH: Final = 100  # records handed over before the loop may run the agents
 class DeliveringConsumer(Consumer):
     """Consumer with a fetch loop of its own, between Faust's base class and a driver."""
 
+    _known_ends: Callable[[set[TP]], dict[TP, int]]
+    """Of the driver: ends of partitions, as the last fetch has shown them; none where a fetch brings all there is."""
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._progress: dict[TP, Progress] = {}
+        self._held: Final = Held()
+        self._next: dict[TP, int] = {}  # offset behind the last record fetched
+        self._waited_for: dict[TP, int] = {}  # end of a partition that nothing came from
         self._fetching: Final = asyncio.Lock()
         super().__init__(*args, **kwargs)
 
@@ -44,6 +52,8 @@ class DeliveringConsumer(Consumer):
         self.stop_flow()
         async with self._fetching:
             committed = await self.seek_to_committed()
+            self._held.clear()
+            self._next.clear()
             self._forget(list(self._progress))
             self._committed_offset.update({ensure_TP(tp): offset for tp, offset in committed.items()})
 
@@ -62,11 +72,22 @@ class DeliveringConsumer(Consumer):
     async def position_handed_over(self, tp: TP) -> int | None:
         """Position of a partition; every record before it has been handed over."""
         async with self._fetching:
-            return cast("int | None", await self.position(tp))
+            held = self._held.next_offset(tp)
+            return cast("int | None", await self.position(tp)) if held is None else held
 
     def _forget(self, tps: Iterable[TP]) -> None:
+        tps = list(tps)
+        self._held.forget(tps)
         for tp in tps:
-            for state in (self._progress, self._acked, self._acked_index, self._gap, self._read_offset):
+            for state in (
+                self._progress,
+                self._next,
+                self._waited_for,
+                self._acked,
+                self._acked_index,
+                self._gap,
+                self._read_offset,
+            ):
                 state.pop(tp, None)
 
     async def _drain_messages(self, fetcher: Any) -> None:
@@ -90,12 +111,12 @@ class DeliveringConsumer(Consumer):
 
     async def _deliver_next(self) -> None:
         generation = self.app.consumer_generation_id
-        records = await self._getmany(active_partitions=self._get_active_partitions(), timeout=_FETCH_S)
-        if not records or not self.flow_active:
-            return  # the flow resumes after a seek only: what was fetched and dropped here is fetched again
-        for tp in records:
-            self.app.monitor.track_tp_end_offset(ensure_TP(tp), self.highwater(tp) or 0)
-        delivering = asyncio.ensure_future(self._deliver(records, generation))
+        active = set(self._get_active_partitions())
+        await self._fetch(active)
+        if not self.flow_active or self.app.consumer_generation_id != generation:
+            self._held.clear()  # the flow resumes after a seek only: what is dropped here is fetched again
+            return
+        delivering = asyncio.ensure_future(self._deliver(active, generation))
         suspended = asyncio.ensure_future(self.suspend_flow.wait())
         try:
             await asyncio.wait((delivering, suspended), return_when=asyncio.FIRST_COMPLETED)
@@ -103,21 +124,46 @@ class DeliveringConsumer(Consumer):
             suspended.cancel()
             delivering.cancel()  # it waits for room in a queue that nobody reads any more
             await asyncio.wait((delivering,))
-        if not delivering.cancelled():
+        if delivering.cancelled():
+            self._held.clear()
+        else:
             delivering.result()
 
-    async def _deliver(self, records: Mapping[Any, list[Any]], generation: int) -> None:
-        active = self._get_active_partitions()
-        acking = self.app.topics.acking_topics
-        for count, (tp, record) in enumerate(self.scheduler.iterate(records)):
-            if not self.flow_active or self.app.consumer_generation_id != generation:
+    async def _fetch(self, active: set[TP]) -> None:
+        """Fetch from the partitions of which nothing is held; wait a while for those that have more."""
+        wanted = self._held.without(active)
+        timeout = _FETCH_S if wanted == active else 0.0
+        for _ in range(_PATIENCE):
+            if not wanted or not self.flow_active:
                 return
-            if tp not in active and tp not in self._buffered_partitions:
-                continue
+            for found, records in (await self._getmany(active_partitions=wanted, timeout=timeout)).items():
+                tp = ensure_TP(found)
+                self._held.add(tp, records)
+                self._next[tp] = records[-1].offset + 1
+                self.app.monitor.track_tp_end_offset(tp, self.highwater(tp) or 0)
+            ends = self._known_ends(self._held.without(wanted))
+            wanted = {tp for tp, end in ends.items() if await self._is_behind(tp, end)}
+            timeout = _FETCH_S
+        self._waited_for.update({tp: ends[tp] for tp in wanted})
+
+    async def _is_behind(self, tp: TP, end: int) -> bool:
+        """Whether there are records of a partition that did not come with the last fetch."""
+        if self._waited_for.get(tp) == end:
+            return False
+        if tp not in self._next and (position := await self.position(tp)) is not None:
+            self._next[tp] = position
+        return end > self._next.get(tp, end)
+
+    async def _deliver(self, active: set[TP], generation: int) -> None:
+        acking = self.app.topics.acking_topics
+        for count, (tp, record) in enumerate(self._held.take(active)):
             message = self._to_message(tp, record)
             if message.topic in acking:
                 self._progress_of(message.tp).deliver(message.offset)
             await self.callback(message)
+            if not self.flow_active or self.app.consumer_generation_id != generation:
+                self._held.clear()
+                return
             if count % _BREATH == 0:
                 await asyncio.sleep(0)
 

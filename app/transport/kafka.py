@@ -86,6 +86,11 @@ class SeekingConsumer(aiokafka.Consumer):
         """See the thread's."""
         self._thread.require_awake()
 
+    def _known_ends(self, tps: set[TP]) -> dict[TP, int]:
+        assigned = self.assignment()
+        ends = {tp: self.highwater(tp) for tp in tps if tp in assigned}
+        return {tp: end for tp, end in ends.items() if end is not None}
+
     async def subscribe(self, topics: Iterable[str]) -> None:
         """Subscribe; a later subscription gives up all partitions at once, so they are finished before."""
         held = self.assignment()

@@ -85,6 +85,9 @@ class LogConsumer(base.Consumer):
                 self._unread.discard(tp)
         return found
 
+    def _known_ends(self, tps: set[TP]) -> dict[TP, int]:  # noqa: ARG002
+        return {}
+
     def _on_written(self, tps: set[TP]) -> None:
         written = tps & self._assigned
         if written:
