@@ -45,15 +45,15 @@ def events(n: int, partitions: int) -> list[NewRecord]:
     return sorted(found, key=lambda record: record.timestamp_ms)
 
 
-async def run(settings: Settings, path: Path, records: list[NewRecord]) -> None:
-    """Let a worker take every event, a slice at a time, as they would come from a market."""
+async def run(settings: Settings, path: Path, records: list[NewRecord], at_once: int) -> None:
+    """Let a worker take every event, so many at a time."""
     await create_topics(
         settings.broker_url, deployment_topics(settings), replication=Replication(factor=1, min_insync=1)
     )
     async with running_worker(settings):
         with EmbeddedLog(path) as log:
-            for first in range(0, len(records), SLICE):
-                log.append(records[first : first + SLICE])
+            for first in range(0, len(records), at_once):
+                log.append(records[first : first + at_once])
                 while not finished(log, settings):
                     await asyncio.sleep(LOOK_S)
 
@@ -72,13 +72,15 @@ def main() -> None:
     """Measure."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--trades", type=int, default=2_000)
-    n = parser.parse_args().trades
+    parser.add_argument("--backlog", action="store_true")
+    options = parser.parse_args()
+    n = options.trades
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "log.db")
         settings = Settings(broker_url=f"embedded://{path}", data_dir=Path(folder))
         records = events(n, settings.partitions)
         actions = sum(record.topic == ACTIONS for record in records)
-        asyncio.run(run(settings, path, records))
+        asyncio.run(run(settings, path, records, len(records) if options.backlog else SLICE))
         table = Table(title=f"{n:,} trades, {actions:,} actions")
         for name in ("topic", "records", "records per action", "bytes per trade"):
             table.add_column(name, justify="left" if name == "topic" else "right")
