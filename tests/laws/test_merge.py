@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from learning.baseline import Baselines, GroupBaseline, baseline_sums, merged
 from learning.cells import GroupCells
 from learning.parameters import Parameters
-from learning.rows import FIXED, Row, packed_names, row_of
+from learning.rows import FIXED, Row, packed, packed_names, row_of
 from learning.statistics import GroupStats, tracked_stats
 from leverloop.scope import DEFAULT_SCHEMA
 from tests.laws.examples import DAY_MS, START_MS, an_outcome
@@ -105,19 +105,18 @@ def a_million() -> GroupCells:
         fixed["rr_q"] = np.choose(at % 4, [1_000_000, -1_000_000, -1_000_000, 1_000_000])
         raw, size = fixed.tobytes(), FIXED.itemsize
         bucket = [template[name] for name in ("micro", "micro", "nano", "mid")]
-        cells.load(
-            [
-                Row(
-                    outcome_id=b"%d" % (first + i),
-                    fixed=raw[i * size : (i + 1) * size],
-                    place=bucket[i % 4].place,
-                    companions=b"",
-                    names=packed_names(()),
-                    values=b"",
-                )
-                for i in range(len(at))
-            ]
-        )
+        rows = [
+            Row(
+                outcome_id=b"%d" % (first + i),
+                fixed=raw[i * size : (i + 1) * size],
+                place=bucket[i % 4].place,
+                companions=b"",
+                names=packed_names(()),
+                values=b"",
+            )
+            for i in range(len(at))
+        ]
+        cells.load([row.outcome_id for row in rows], [packed(row) for row in rows])
     return cells
 
 
