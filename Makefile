@@ -12,11 +12,13 @@ SPEED ?=
 SEED ?=
 DATA ?= .leverloop/$(if $(KAFKA),demo-kafka,demo)
 
-.PHONY: help setup demo test check format bench-cube lock clean
+BENCHES := bench-cube bench-incremental bench-recovery bench-changelog
+.PHONY: help setup demo test check format $(BENCHES) lock clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo "  make bench-cube, bench-incremental, bench-recovery, bench-changelog: see benchmarks/README.md"
 	@echo "  make demo takes FOR=2m KAFKA=1 CANDLES=folder SPEED=28800 SEED=1 DATA=folder"
 
 setup: $(STAMP) ## create .venv from the lock, with .venv/bin/leverloop
@@ -39,8 +41,8 @@ format: $(STAMP) ## format the code, and mend what can be mended
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench-cube: $(STAMP) ## the full enumeration against DuckDB (benchmarks/README.md)
-	$(BIN)/python -m benchmarks.cube
+$(BENCHES): bench-%: $(STAMP)
+	$(BIN)/python -m benchmarks.$*
 
 lock: ## resolve the dependencies anew (needs uv)
 	uv pip compile pyproject.toml --group dev --universal --generate-hashes --python-version 3.11 \

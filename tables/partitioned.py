@@ -74,7 +74,7 @@ class PartitionedTable(faust.Table, Generic[State]):
         self.data.load(tp, records, next_offset)
 
     def recovered(self, tp: TP) -> None:
-        """Note that a changelog partition has been read to its end."""
+        """Note that a changelog partition has been read to its end: in a thread, once nothing loads it any more."""
         self.data.recovered(tp)
 
     def _new_store(self) -> PartitionedStore[State]:
@@ -127,9 +127,10 @@ class PartitionedStore(base.Store, Generic[State]):
 
     def recovered(self, tp: TP) -> None:
         """See the table's."""
-        if tp.partition in self._unsettled:
-            self._unsettled.remove(tp.partition)
-            self.states[tp.partition].recovered()
+        state = self.states.get(tp.partition)
+        if state is not None and tp.partition in self._unsettled:
+            self._unsettled.discard(tp.partition)
+            state.recovered()
 
     def apply_changelog_batch(self, batch: Iterable[Any], to_key: Any, to_value: Any) -> None:  # noqa: ARG002
         """Apply what has come to the changelog since it was loaded, in its order."""

@@ -4,8 +4,9 @@ Faust's way costs a record 15 to 85 us of event loop, this one its decoding. It 
 same task, and not in the callback of a rebalance: during that aiokafka sends no heartbeats, and after a session
 timeout the group goes on without this worker.
 
-1. Pages are loaded on the event loop, between two of its turns, and of the current generation only. A rebalance ends
-   the reading; the next one goes on from where each partition has come to.
+1. Pages are loaded on the event loop, between two of its turns, and of the current generation only, while the next one
+   is read. A rebalance ends the reading; the next one goes on from where each partition has come to. What a table
+   builds of a partition that is complete, it builds in a thread.
 2. A table is never used half-filled: who cannot read or load ends the process.
 3. One reading at a time: the next waits until the last has closed what it had open.
 """
@@ -99,12 +100,23 @@ class BulkRecovery:
         self, table: Any, missed: Mapping[TP, Span], pages: AsyncIterator[Page], report: RecoveryReport, generation: int
     ) -> bool:
         reached = {tp: span.begin for tp, span in missed.items()}
-        while (page := await self._next(pages, report)) is not None:
-            if self._app.consumer_generation_id != generation:
-                return False
-            self._take(table, page)
-            report.add(len(page.records), max(0, min(page.next_offset, missed[page.tp].end) - reached[page.tp]))
-            reached[page.tp] = page.next_offset
+        asking = asyncio.ensure_future(_first(pages))
+        async with asyncio.TaskGroup() as settling:
+            try:
+                while (page := await self._next(asking, report)) is not None:
+                    asking = asyncio.ensure_future(_first(pages))
+                    await asyncio.sleep(0)  # the next page is read while this one is loaded
+                    if self._app.consumer_generation_id != generation:
+                        return False
+                    self._take(table, page)
+                    report.add(len(page.records), max(0, min(page.next_offset, missed[page.tp].end) - reached[page.tp]))
+                    reached[page.tp] = page.next_offset
+                    if page.next_offset >= missed[page.tp].end:  # and settled while the others are
+                        settling.create_task(asyncio.to_thread(table.recovered, page.tp))
+            finally:
+                if not asking.done():
+                    asking.cancel()
+                    await asyncio.wait((asking,))
         for tp, (begin, end) in missed.items():
             if begin == end:
                 table.load(tp, [], begin)
@@ -120,18 +132,12 @@ class BulkRecovery:
                 f"{page.next_offset} cannot be taken ({error!r}): use the release that wrote it"
             ) from error
 
-    async def _next(self, pages: AsyncIterator[Page], report: RecoveryReport) -> Page | None:
-        asking = asyncio.ensure_future(_first(pages))
-        try:
-            while not asking.done():
-                await asyncio.wait((asking,), timeout=_LOOK_S)
-                report.look()
-                if monotonic() - report.moved_at > self.stall_timeout_s:
-                    raise Unavailable(f"nothing has come for {self.stall_timeout_s:g} s")
-        finally:
-            if not asking.done():
-                asking.cancel()
-                await asyncio.wait((asking,))
+    async def _next(self, asking: asyncio.Future[Page | None], report: RecoveryReport) -> Page | None:
+        while not asking.done():
+            await asyncio.wait((asking,), timeout=_LOOK_S)
+            report.look()
+            if monotonic() - report.moved_at > self.stall_timeout_s:
+                raise Unavailable(f"nothing has come for {self.stall_timeout_s:g} s")
         return asking.result()
 
 
