@@ -17,7 +17,7 @@ from learning.cells import GroupCells
 from learning.cube_kernel import NEVER, codes_of_tree, enumerate_rows
 from learning.parameters import Parameters
 
-__all__ = ["Cube", "Enumeration", "compile_kernels", "enumerate_subsets", "enumerate_tree"]
+__all__ = ["Cube", "Enumeration", "enumerate_group", "enumerate_subsets", "enumerate_tree", "n_min_by_dims"]
 
 
 class Enumeration(msgspec.Struct, frozen=True, kw_only=True):
@@ -129,6 +129,38 @@ def enumerate_tree(
     )
 
 
+def enumerate_group(
+    cells: GroupCells, rows: npt.NDArray[np.int64], parameters: Parameters, max_dims: int
+) -> Enumeration:
+    """Set-enumeration tree of some rows of a group, sorted by trade; parameters as of `enumerate_subsets`.
+
+    Notes
+    -----
+    Source: spec section 6. Cost: that of `enumerate_tree`.
+    """
+    limit = min(max_dims, len(cells.dimensions))
+    return enumerate_tree(
+        cells.codes(rows).T,
+        cells.column("trade", rows),
+        cells.column("rr_q", rows),
+        cells.payback_ms(rows),
+        cells.cardinalities(),
+        n_min_by_dims(parameters, limit),
+        limit,
+    )
+
+
+def n_min_by_dims(parameters: Parameters, limit: int) -> npt.NDArray[np.int64]:
+    """Distinct trades from which a subset of k dimensions is tracked, at k; 0 for the group: (limit + 1,) int64.
+
+    Examples
+    --------
+    >>> n_min_by_dims(Parameters(), 3).tolist()
+    [0, 10, 10, 20]
+    """
+    return np.array([0, *(parameters.n_min(k) for k in range(1, limit + 1))], dtype=np.int64)
+
+
 def enumerate_subsets(cells: GroupCells, rows: npt.NDArray[np.int64], parameters: Parameters, max_dims: int) -> Cube:
     """All subsets of a group with 1 to max_dims dimensions and n >= n_min(dims), in the order of their values.
 
@@ -147,17 +179,7 @@ def enumerate_subsets(cells: GroupCells, rows: npt.NDArray[np.int64], parameters
     -----
     Source: spec section 6. Cost: that of `enumerate_tree`, and a sort of the subsets.
     """
-    limit = min(max_dims, len(cells.dimensions))
-    codes, payback_ms = cells.codes(rows), cells.column("payback_ms", rows)
-    tree = enumerate_tree(
-        codes.T,
-        cells.column("trade", rows),
-        cells.column("rr_q", rows),
-        np.where(payback_ms >= 0, payback_ms, cells.column("hold_ms", rows)),
-        np.maximum(cells.cardinalities(), int(codes.max(initial=0)) + 1),
-        np.array([0, *(parameters.n_min(k) for k in range(1, limit + 1))], dtype=np.int64),
-        limit,
-    )
+    tree = enumerate_group(cells, rows, parameters, max_dims)
     found = tree.codes(len(cells.dimensions))
     order = cells.ordered(found)
     return Cube(
@@ -169,14 +191,3 @@ def enumerate_subsets(cells: GroupCells, rows: npt.NDArray[np.int64], parameters
         rr_q2=tree.rr_q2[order],
         payback_ms=tree.payback_ms[order],
     )
-
-
-def compile_kernels() -> None:
-    """Compile what the enumeration runs, or load it from the cache beside this file: seconds the first time.
-
-    Examples
-    --------
-    >>> compile_kernels()
-    """
-    one = np.ones(1, dtype=np.int64)
-    enumerate_tree(np.ones((1, 1), dtype=np.uint16), one, one, one, np.array([2]), np.array([0, 1]), 1).codes(1)

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from learning.cells import GroupCells
-from learning.cube import Enumeration, enumerate_tree
+from learning.cube import Enumeration, enumerate_group, n_min_by_dims
 from learning.parameters import Parameters
 from learning.vocabulary import OTHER
 
@@ -88,7 +88,7 @@ class Lattice:
     def __len__(self) -> int:
         """Subsets with at least n_min trades now."""
         level = self.levels()
-        n_min = np.array([0, *(self._parameters.n_min(k) for k in range(1, self._limit + 1))])
+        n_min = n_min_by_dims(self._parameters, self._limit)
         return int((self.nodes["n"][1:] >= n_min[level[1:]]).sum())
 
     @property
@@ -99,9 +99,7 @@ class Lattice:
     @property
     def grown(self) -> bool:
         """Whether the group has changed by 2 % or 20 trades since the enumeration (spec section 10)."""
-        rules = self._parameters
-        changed = abs(self.trades - self._trades_then)
-        return changed >= min(rules.regrow_trades, max(1.0, rules.regrow_frac * self._trades_then))
+        return self._parameters.has_grown(self._trades_then, self.trades)
 
     def enumerate(self) -> None:
         """Find the tracked subsets anew: newly frequent ones come in, rare ones go.
@@ -113,17 +111,8 @@ class Lattice:
         """
         cells = self.cells
         rows = cells.counted(np.iinfo(np.int64).max)
-        codes, trade, rr_q = cells.codes(rows), cells.column("trade", rows), cells.column("rr_q", rows)
-        payback_ms = cells.payback_ms(rows)
-        tree = enumerate_tree(
-            np.ascontiguousarray(codes.T),
-            trade,
-            rr_q,
-            payback_ms,
-            cells.cardinalities(),
-            np.array([0, *(self._parameters.n_min(k) for k in range(1, self._limit + 1))], dtype=np.int64),
-            self._limit,
-        )
+        trade, rr_q, payback_ms = cells.column("trade", rows), cells.column("rr_q", rows), cells.payback_ms(rows)
+        tree = enumerate_group(cells, rows, self._parameters, self._limit)
         first = np.flatnonzero(np.diff(trade, prepend=trade[:1] + 1)) if len(rows) else rows
         self._grow(tree)
         self._set_root(len(rows), rr_q[first], payback_ms[first])

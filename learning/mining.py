@@ -97,8 +97,7 @@ def _due(trades: int, last: tuple[int, int] | None, lessons_version: int, parame
         return False
     if last is None or last[1] != lessons_version:
         return True
-    grown = abs(trades - last[0])
-    return grown >= min(parameters.regrow_trades, max(1.0, parameters.regrow_frac * last[0]))
+    return parameters.has_grown(last[0], trades)
 
 
 def _days(groups: Iterable[GroupCells], epoch_at_ms: int) -> DaySums:

@@ -86,6 +86,16 @@ class Parameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         """Distinct trades from which a subset of so many dimensions is tracked (spec section 6)."""
         return self.n_min_by_dims[min(dims, len(self.n_min_by_dims)) - 1]
 
+    def has_grown(self, before: int, now: int) -> bool:
+        """Whether a group's trades have changed by 2 % or 20, whichever is less (spec section 10).
+
+        Examples
+        --------
+        >>> Parameters().has_grown(100, 101), Parameters().has_grown(100, 102), Parameters().has_grown(5_000, 4_980)
+        (False, True, True)
+        """
+        return abs(now - before) >= min(self.regrow_trades, max(1.0, self.regrow_frac * before))
+
 
 def config_hash(parameters: Parameters, schema: ScopeSchema) -> str:
     """Hash of everything that decides what is learned from given events: 32 hex digits."""

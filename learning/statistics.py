@@ -192,12 +192,11 @@ class GroupView:
     def trades(self) -> Trades:
         """What is known of the trade of each row."""
         cells, rows = self._cells, self.rows
-        payback_ms, hold_ms = cells.column("payback_ms", rows), cells.column("hold_ms", rows)
         segment_of_row, segment_rr, segment_level = _segments(cells, rows, self._baselines, self._segment)
         return Trades(
             rr_q=self.rr_q,
             closed_at_ms=cells.column("closed_at_ms", rows),
-            payback_days=np.where(payback_ms >= 0, payback_ms, hold_ms) / DAY_MS,
+            payback_days=cells.payback_ms(rows) / DAY_MS,
             segment=segment_of_row,
             missed_entry_rr=cells.measure("missed_entry_rr", rows),
             missed_exit_rr=cells.measure("missed_exit_rr", rows),

@@ -20,7 +20,8 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from learning.cube import Enumeration, compile_kernels, enumerate_tree
+from learning.cube import Enumeration, enumerate_tree
+from learning.kernels import compile_kernels
 from learning.parameters import Parameters
 
 CARDINALITIES = (8, 8, 8, 5, 6, 3, 6, 4, 3, 3)
