@@ -150,7 +150,7 @@ def _count(
             floats[6, s] = positive / tested
         recurrence = _recurrence(mine, rr_q, segment_rr, segment, closed_at_ms, newest, tau_ms)
         floats[7, s] = recurrence
-        floats[8, s] = max(0.0, math.tanh(-recurrence if delta < 0.0 else recurrence))
+        floats[8, s] = max(0.0, math.tanh(np.sign(delta) * recurrence))
         level_n[:] = 0
         for g in range(n_segments):
             level_n[segment_level[g]] += seg_n[g]
