@@ -7,7 +7,7 @@ never part of a subset. Rows have no order of their own: whoever needs one sorts
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any, Final
 
 import numpy as np
@@ -21,7 +21,7 @@ from learning.packing import PackedRows
 from learning.parameters import DAY_MS
 from learning.places import place_of
 from learning.ragged import Ragged, grown
-from learning.rows import FIXED, RR_SCALE, Row, hashed, numbers_of, quantised, row_of, unpacked
+from learning.rows import FIXED, RR_SCALE, Row, hashed, numbers_of, quantised, row_of
 from learning.vocabulary import OTHER, Vocabulary
 from leverloop.patterns import ActionCategory, Module
 from leverloop.scope import Scope, ScopeSchema
@@ -90,24 +90,12 @@ class GroupCells:
         self._compact()
         return at
 
-    def load(self, ids: Sequence[bytes], rows: Sequence[bytes], skip: int = 0) -> None:
-        """Insert or replace many packed rows at once (`learning.packing`), of which no two have the same id.
-
-        Parameters
-        ----------
-        ids
-            Outcome id of each row.
-        rows
-            The packed rows, each behind `skip` other bytes.
-        """
-        batch = PackedRows(rows, skip)
-        known = self._by_action.holds(self._columns["action"], batch.fixed()["action"])
-        if known.any():  # one by one: it may be another id of the same hash
-            for i in np.flatnonzero(known).tolist():
-                self.put_row(unpacked(ids[i], rows[i][skip:]))
-            fresh = np.flatnonzero(~known).tolist()
-            ids, batch = [ids[i] for i in fresh], PackedRows([rows[i] for i in fresh], skip)
-        self._append(ids, batch)
+    def load(self, rows: PackedRows) -> None:
+        """Insert or replace many packed rows of the group at once, of which no two have the same id."""
+        known = self._by_action.holds(self._columns["action"], rows.fixed["action"])
+        for at in np.flatnonzero(known).tolist():  # one by one: it may be another id of the same hash
+            self.put_row(rows.row(at))
+        self._append(rows.taken(np.flatnonzero(~known)) if known.any() else rows)
 
     def remove(self, outcome_id: bytes) -> bool:
         """Take an outcome back; False if it is not there. The last row moves into its place."""
@@ -287,23 +275,20 @@ class GroupCells:
         for column, value in zip(self._columns.values(), numbers_of(row), strict=True):
             column[at] = value
 
-    def _append(self, ids: Sequence[bytes], batch: PackedRows) -> None:
+    def _append(self, rows: PackedRows) -> None:
         """Add rows that are not there yet."""
-        first, n = self.n, len(ids)
+        first, n = self.n, len(rows)
         self._reserve(n)
         new = slice(first, first + n)
-        fixed = batch.fixed()
+        fixed = rows.fixed
         for name, column in self._columns.items():
             column[new] = fixed[name]
         self._by_action.link_from(self._columns["action"], first, first + n)
         self._by_trade.link_from(self._columns["trade"], first, first + n)
-        at = batch.at
-        codes = self._words.coded(batch.text, at[:, 1].copy(), at[:, 2].copy())[0]
-        self._codes[new] = codes.reshape(n, len(self.dimensions) + 1)[:, 1:]
-        self._companions.append(first, *self._words.coded(batch.text, at[:, 2].copy(), at[:, 3].copy()))
-        lengths = np.fromiter(map(len, ids), dtype=np.uint16, count=n)
-        self._ids.append(first, np.frombuffer(b"".join(ids), dtype=np.uint8), lengths)
-        self._measures.append(first, batch.sections(3, 4), batch.gathered(4, 5).view("<f4"), (at[:, 5] - at[:, 4]) // 4)
+        self._codes[new] = self._words.coded(rows.places)[0].reshape(n, len(self.dimensions) + 1)[:, 1:]
+        self._companions.append(first, *self._words.coded(rows.companions))
+        self._ids.append(first, rows.ids.gathered(), rows.ids.ends - rows.ids.begins)
+        self._measures.append(first, rows.names, rows.values)
         self.n += n
 
     def _reserve(self, n: int) -> None:

@@ -128,39 +128,6 @@ def _room(level: int, walk: Any, first: Any, least: Any) -> int:
     return first[level, 0] + walk[level, _N_LIVE] * most
 
 
-@numba.njit(cache=True, nogil=True)
-def _segments(n_rows: int, levels: int) -> Any:
-    """Room for the segments of all levels, the root's filled in; the last place takes what is thrown away."""
-    rows = np.empty(n_rows * (levels + 1) + 1, dtype=np.uint32)
-    for i in range(n_rows):
-        rows[i] = i
-    return rows
-
-
-@numba.njit(cache=True, nogil=True)
-def _dense(trade: Any) -> Any:
-    """Trades numbered from 0 in the order of their rows."""
-    person = np.empty(len(trade), dtype=np.int32)
-    number = -1
-    for i in range(len(trade)):
-        if i == 0 or trade[i] != trade[i - 1]:
-            number += 1
-        person[i] = number
-    return person
-
-
-@numba.njit(cache=True, nogil=True)
-def _measures(rr_q: Any, payback_ms: Any) -> Any:
-    """What is summed, side by side: (n_rows, 4) win, rr, rr squared, payback."""
-    measures = np.empty((len(rr_q), 4), dtype=np.int64)
-    for i in range(len(rr_q)):
-        measures[i, 0] = rr_q[i] > 0
-        measures[i, 1] = rr_q[i]
-        measures[i, 2] = rr_q[i] * rr_q[i]
-        measures[i, 3] = payback_ms[i]
-    return measures
-
-
 @numba.njit(cache=True, nogil=True, inline="always")
 def _expand(
     codes: Any, rows: Any, cards: Any, least: Any, level: int,

@@ -6,9 +6,9 @@ from typing import Final
 
 from learning.findings import AcceptedLesson, Decided
 from learning.outcome import Companion, Outcome
+from learning.packing import PackedRows
 from learning.parameters import DAY_MS, Parameters
 from learning.partition import OutcomesPartition
-from learning.rows import packed
 from leverloop.events import Controls
 from leverloop.scope import DEFAULT_SCHEMA
 
@@ -35,8 +35,7 @@ def compile_kernels() -> None:
     partition.put(_outcome(0, 1), DAY_MS)
     partition.remove("1")
     other = OutcomesPartition(0, (), Parameters(), DEFAULT_SCHEMA)
-    rows = list(partition.rows())
-    other.load([row.outcome_id for row in rows], [packed(row) for row in rows])
+    other.load(PackedRows.of(list(partition.rows())))
     lesson = AcceptedLesson(id="none", group=_GROUP, scope={"bucket": "micro"}, effect_rr=1.0)
     partition.mined(DAY_MS, Decided(epoch_at_ms=DAY_MS, lessons=(lesson,)))
 

@@ -5,11 +5,10 @@ Rows that logged the same names share a shape; a row is its shape and one 32-bit
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import numpy.typing as npt
 
+from learning.packing import Joined
 from learning.ragged import Ragged, grown
 from learning.rows import names_of, packed_names
 
@@ -43,12 +42,13 @@ class Measures:
         self.shape[row] = self._shape(names)
         self.values.put(row, np.frombuffer(values, dtype="<f4"))
 
-    def append(
-        self, first: int, names: Sequence[bytes], values: npt.NDArray[np.float32], lengths: npt.NDArray[np.int64]
-    ) -> None:
-        """Set the measures of rows first, first + 1, ... that had none: all values, and how many each row has."""
-        self.shape[first : first + len(names)] = [self._shape(each) for each in names]
-        self.values.append(first, values, lengths)
+    def append(self, first: int, names: Joined, values: Joined) -> None:
+        """Set the measures of rows first, first + 1, ... that had none."""
+        numbers, distinct = names.numbered()
+        shapes = np.array([self._shape(each) for each in distinct], dtype=np.int32)
+        self.shape[first : first + len(numbers)] = shapes[numbers]
+        lengths = (values.ends - values.begins) // self.values.data.itemsize
+        self.values.append(first, values.gathered().view("<f4"), lengths)
 
     def get(self, name: str, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
         """One measure of some rows, NaN where it was not logged: (n,) float64."""

@@ -12,10 +12,11 @@ from learning.findings import Decided, Findings
 from learning.lattice import Lattice
 from learning.mining import mine
 from learning.outcome import Outcome, OutcomeVoided
+from learning.packing import PackedRows
 from learning.parameters import Parameters
 from learning.places import group_of_place
 from learning.progress import PROPOSAL, Progress, counts_from_ms, due, first_epoch
-from learning.rows import FIXED, LENGTHS, Row, row_of
+from learning.rows import Row, row_of
 from leverloop.patterns import Module
 from leverloop.scope import ScopeSchema
 
@@ -74,19 +75,10 @@ class OutcomesPartition:
             lattice.take_back(known)
         lattice.add(cells.set_row(row, known))
 
-    def load(self, ids: Sequence[bytes], rows: Sequence[bytes], skip: int = 0) -> None:
-        """Insert or replace many packed rows, each behind `skip` bytes; no two of the same id.
-
-        Their tracked subsets come by `promote`.
-        """
-        of_group: dict[bytes, list[int]] = {}
-        name_at = skip + LENGTHS.size + FIXED.itemsize
-        for i, row in enumerate(rows):
-            end = name_at + 2 + row[name_at] + (row[name_at + 1] << 8)
-            of_group.setdefault(row[name_at:end], []).append(i)
-        for named, found in of_group.items():
-            group = named[2:].decode()
-            self._cells(group).load([ids[i] for i in found], [rows[i] for i in found], skip)
+    def load(self, rows: PackedRows) -> None:
+        """Insert or replace many packed rows, no two of the same id; their tracked subsets come by `promote`."""
+        for group, of_group in rows.by_group():
+            self._cells(group).load(of_group)
             self.lattices.pop(group, None)
 
     def remove(self, outcome_id: str) -> None:

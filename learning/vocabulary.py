@@ -13,6 +13,7 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
+from learning.packing import Joined
 from learning.places import Place, group_of_place, token_of, tokens_of_place, value_of_token
 from learning.ragged import grown
 from leverloop.scope import ScopeSchema, ScopeValue
@@ -90,16 +91,15 @@ class Vocabulary:
 
     def coded_one(self, section: bytes) -> npt.NDArray[np.uint16]:
         """Codes of the places in a section of bytes: [group, a code per dimension of its module] for each."""
-        return self.coded(section, np.zeros(1, dtype=np.int64), np.array([len(section)]))[0]
+        return self.coded(Joined(section, np.zeros(1, dtype=np.int64), np.array([len(section)])))[0]
 
-    def coded(
-        self, text: bytes, begins: npt.NDArray[np.int64], ends: npt.NDArray[np.int64]
-    ) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.int64]]:
-        """Codes of the places in many sections of a text, and how many codes each section came to.
+    def coded(self, sections: Joined) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.int64]]:
+        """Codes of the places in many sections, and how many codes each section came to.
 
         A section is any number of places. What was never seen gets the next code.
         """
-        buffer = np.frombuffer(text, dtype=np.uint8)
+        text, begins, ends = sections
+        buffer = sections.buffer
         codes = np.zeros(32 + 16 * len(ends), dtype=np.uint16)
         widths = np.zeros(len(ends), dtype=np.int64)
         section, at, used = 0, -1, 0
@@ -168,7 +168,7 @@ class Vocabulary:
 
 @numba.njit(cache=True, nogil=True, inline="always")
 def _hash(bit: int, text: Any, start: int, length: int) -> Any:
-    """FNV-1a, 64 bits; where two tokens have the same, their bytes are compared."""
+    """FNV-1a, 64 bits, of few bytes; where two tokens have the same, their bytes are compared."""
     found = np.uint64(14695981039346656037)
     found = (found ^ np.uint64(bit)) * np.uint64(1099511628211)
     for i in range(start, start + length):

@@ -14,15 +14,19 @@ from typing import Final
 from zlib import crc32
 
 import msgspec
+import numpy as np
+import numpy.typing as npt
 
 from learning.findings import Decided
 from learning.outcome import Outcome
+from learning.packing import Joined, PackedRows
 from learning.partition import OutcomesPartition
 from learning.progress import Passed, Progress
 from learning.rows import FIXED, LENGTHS, Row, packed, row_of, unpacked
 from leverloop.errors import InvariantBroken
 from leverloop.scope import DEFAULT_SCHEMA, ScopeSchema
 from tables.catalogue import EPOCHS, OUTCOMES
+from tables.checksums import crc32_of_each
 from tables.encoding import Encoding
 from tables.state import PartitionState
 
@@ -45,6 +49,7 @@ _PROGRESS: Final[Encoding[Passed | Decided]] = Encoding(
 )
 _HEAD: Final = struct.Struct("<BI")
 """Version, and CRC-32 of what follows it: the packed row."""
+_HEADS: Final = np.dtype([("version", "u1"), ("checksum", "<u4")])
 _LEAST_BYTES: Final = _HEAD.size + LENGTHS.size + FIXED.itemsize
 
 
@@ -79,6 +84,18 @@ def _sound(key: bytes, value: bytes, schema: ScopeSchema) -> bytes:
     return value
 
 
+def _are_sound(values: Joined) -> npt.NDArray[np.bool_]:
+    """Which records are sound ones of this version: (n,) bool."""
+    sound = values.ends - values.begins >= _LEAST_BYTES
+    heads = values.begins[sound][:, None] + np.arange(_HEAD.size)
+    versions_and_checksums = values.buffer[heads].view(_HEADS)[:, 0]
+    checksums = crc32_of_each(values.buffer, values.begins[sound] + _HEAD.size, values.ends[sound])
+    sound[sound] = (versions_and_checksums["version"] == OUTCOMES.version) & (
+        versions_and_checksums["checksum"] == checksums
+    )
+    return sound
+
+
 def stored_progress(value: Passed | Decided) -> bytes:
     """Bytes of a record of the epochs table."""
     return _PROGRESS.encode(value)
@@ -103,11 +120,10 @@ class OutcomesState(PartitionState):
     def load(self, records: Sequence[tuple[bytes, bytes | None]]) -> None:
         """Take many records in their order; of a key only the last one counts."""
         last = dict(records)
-        sound = {key: _sound(key, value, self.view.schema) for key, value in last.items() if value is not None}
-        self.view.load(list(sound), list(sound.values()), _HEAD.size)
-        for key, value in last.items():
-            if value is None:
-                self.view.remove(key.decode())
+        values = {key: value for key, value in last.items() if value is not None}
+        self.view.load(PackedRows(Joined.of(list(values)), self._sound(values), _HEAD.size))
+        for key in last.keys() - values.keys():
+            self.view.remove(key.decode())
 
     def recovered(self) -> None:
         """Build what is only kept in memory, now that all records are there, on every core: nothing else runs yet."""
@@ -118,6 +134,18 @@ class OutcomesState(PartitionState):
         """Every outcome held as the record it is."""
         for row in self.view.rows():
             yield row.outcome_id, stored_outcome(row)
+
+    def _sound(self, values: dict[bytes, bytes]) -> Joined:
+        """Join records; those that are not sound records of this version are seen to one by one."""
+        joined = Joined.of(list(values.values()))
+        suspects = np.flatnonzero(~_are_sound(joined)).tolist()
+        if not suspects:
+            return joined
+        of_this_version = list(values.items())
+        for at in suspects:
+            key, value = of_this_version[at]
+            of_this_version[at] = key, _sound(key, value, self.view.schema)
+        return Joined.of([value for _, value in of_this_version])
 
 
 class EpochsState(PartitionState):

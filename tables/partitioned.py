@@ -6,6 +6,7 @@ the memory store forgets which partition a key belongs to. Here a lost partition
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Generic, TypeVar
 
@@ -57,10 +58,11 @@ class PartitionedTable(faust.Table, Generic[State]):
         """State of every partition this worker owns."""
         return dict(self.data.states)
 
-    def load(self, tp: TP, records: Sequence[ChangelogRecord], next_offset: int) -> None:
+    async def load(self, tp: TP, records: Sequence[ChangelogRecord], next_offset: int) -> None:
         """Take many records of a changelog partition, in their order.
 
-        Recovery calls it, before any agent runs.
+        Recovery calls it, before any agent runs, and waits before it calls again for the same partition. The state
+        takes them in a thread, unless the partition was recovered before and may be in somebody's hands.
 
         Parameters
         ----------
@@ -71,7 +73,7 @@ class PartitionedTable(faust.Table, Generic[State]):
         next_offset
             Everything before this offset is in `records`, or was loaded before.
         """
-        self.data.load(tp, records, next_offset)
+        await self.data.load(tp, records, next_offset)
 
     def recovered(self, tp: TP) -> None:
         """Note that a changelog partition has been read to its end: in a thread, once nothing loads it any more."""
@@ -91,6 +93,7 @@ class PartitionedStore(base.Store, Generic[State]):
         self._offsets: dict[TP, int] = {}
         self._held: set[int] | None = None  # None: no rebalance yet
         self._unsettled: set[int] = set()  # loaded, and not told that this was all
+        self._recovered: set[int] = set()  # told so once: agents use them
 
     def state(self, partition: int) -> State:
         """State of a partition, new if nothing was heard of it."""
@@ -117,13 +120,13 @@ class PartitionedStore(base.Store, Generic[State]):
     def __contains__(self, key: object) -> bool:
         raise NotImplementedError("read state(partition), not the table")
 
-    def load(self, tp: TP, records: Sequence[ChangelogRecord], next_offset: int) -> None:
+    async def load(self, tp: TP, records: Sequence[ChangelogRecord], next_offset: int) -> None:
         """See the table's."""
-        if self._holds(tp):
-            if records:
-                self._unsettled.add(tp.partition)
-                self.state(tp.partition).load(records)
-            self._offsets[tp] = next_offset - 1
+        if not self._holds(tp):
+            return
+        if records and not await self._loaded(tp.partition, records):
+            return
+        self._offsets[tp] = next_offset - 1
 
     def recovered(self, tp: TP) -> None:
         """See the table's."""
@@ -131,6 +134,8 @@ class PartitionedStore(base.Store, Generic[State]):
         if state is not None and tp.partition in self._unsettled:
             self._unsettled.discard(tp.partition)
             state.recovered()
+        if self._holds(tp):
+            self._recovered.add(tp.partition)
 
     def apply_changelog_batch(self, batch: Iterable[Any], to_key: Any, to_value: Any) -> None:  # noqa: ARG002
         """Apply what has come to the changelog since it was loaded, in its order."""
@@ -148,6 +153,16 @@ class PartitionedStore(base.Store, Generic[State]):
         """Remember that a write of ours has become a record."""
         if self._holds(tp):
             self._offsets[tp] = max(offset, self._offsets.get(tp, -1))
+
+    async def _loaded(self, partition: int, records: Sequence[ChangelogRecord]) -> bool:
+        """Let the state take a page; False if the partition was lost meanwhile."""
+        state = self.state(partition)
+        self._unsettled.add(partition)
+        if partition in self._recovered:
+            state.load(records)
+        else:
+            await asyncio.to_thread(state.load, records)
+        return self.states.get(partition) is state
 
     def _holds(self, tp: TP) -> bool:
         # What comes late for a lost partition must not begin it anew: the rest would be taken for known.
@@ -167,6 +182,7 @@ class PartitionedStore(base.Store, Generic[State]):
             del self.states[partition]
         self._held = kept
         self._unsettled &= kept
+        self._recovered &= kept
         self._offsets = {tp: offset for tp, offset in self._offsets.items() if tp.partition in kept}
 
     def reset_state(self) -> None:
@@ -178,6 +194,7 @@ class PartitionedStore(base.Store, Generic[State]):
         self.states.clear()
         self._offsets.clear()
         self._unsettled.clear()
+        self._recovered.clear()
 
     async def backup_partition(self, *_: Any, **__: Any) -> None:
         """Nothing to back up: the changelog is the truth."""

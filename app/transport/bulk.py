@@ -4,9 +4,9 @@ Faust's way costs a record 15 to 85 us of event loop, this one its decoding. It 
 same task, and not in the callback of a rebalance: during that aiokafka sends no heartbeats, and after a session
 timeout the group goes on without this worker.
 
-1. Pages are loaded on the event loop, between two of its turns, and of the current generation only, while the next one
-   is read. A rebalance ends the reading; the next one goes on from where each partition has come to. What a table
-   builds of a partition that is complete, it builds in a thread.
+1. Pages are loaded in threads, one at a time of a partition and as many as there are cores, while the next ones are
+   read; none is begun once the generation is outdated. A rebalance ends the reading; the next one goes on from where
+   each partition has come to. What a table builds of a partition that is complete, it builds in a thread too.
 2. A table is never used half-filled: who cannot read or load ends the process.
 3. One reading at a time: the next waits until the last has closed what it had open.
 """
@@ -14,6 +14,7 @@ timeout the group goes on without this worker.
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing
 from time import monotonic
@@ -99,38 +100,24 @@ class BulkRecovery:
     async def _load(
         self, table: Any, missed: Mapping[TP, Span], pages: AsyncIterator[Page], report: RecoveryReport, generation: int
     ) -> bool:
-        reached = {tp: span.begin for tp, span in missed.items()}
+        filling = _Filling(table, missed, report)
         asking = asyncio.ensure_future(_first(pages))
-        async with asyncio.TaskGroup() as settling:
-            try:
+        try:
+            async with asyncio.TaskGroup() as at_work:
                 while (page := await self._next(asking, report)) is not None:
-                    asking = asyncio.ensure_future(_first(pages))
-                    await asyncio.sleep(0)  # the next page is read while this one is loaded
                     if self._app.consumer_generation_id != generation:
                         return False
-                    self._take(table, page)
-                    report.add(len(page.records), max(0, min(page.next_offset, missed[page.tp].end) - reached[page.tp]))
-                    reached[page.tp] = page.next_offset
-                    if page.next_offset >= missed[page.tp].end:  # and settled while the others are
-                        settling.create_task(asyncio.to_thread(table.recovered, page.tp))
-            finally:
-                if not asking.done():
-                    asking.cancel()
-                    await asyncio.wait((asking,))
+                    asking = asyncio.ensure_future(_first(pages))  # read while the ones before are loaded
+                    await filling.begin(page, at_work)
+        finally:
+            if not asking.done():
+                asking.cancel()
+                await asyncio.wait((asking,))
         for tp, (begin, end) in missed.items():
             if begin == end:
-                table.load(tp, [], begin)
+                await table.load(tp, [], begin)
             table.recovered(tp)
         return True
-
-    def _take(self, table: Any, page: Page) -> None:
-        try:
-            table.load(page.tp, page.records, page.next_offset)
-        except Exception as error:
-            raise InvariantBroken(
-                f"table {table.name}: a record of {page.tp.topic}/{page.tp.partition} before offset "
-                f"{page.next_offset} cannot be taken ({error!r}): use the release that wrote it"
-            ) from error
 
     async def _next(self, asking: asyncio.Future[Page | None], report: RecoveryReport) -> Page | None:
         while not asking.done():
@@ -139,6 +126,44 @@ class BulkRecovery:
             if monotonic() - report.moved_at > self.stall_timeout_s:
                 raise Unavailable(f"nothing has come for {self.stall_timeout_s:g} s")
         return asking.result()
+
+
+class _Filling:
+    """A table that is being filled: pages of a partition one after another, those of different ones side by side."""
+
+    def __init__(self, table: Any, missed: Mapping[TP, Span], report: RecoveryReport) -> None:
+        self._table = table
+        self._ends = {tp: span.end for tp, span in missed.items()}
+        self._reached = {tp: span.begin for tp, span in missed.items()}
+        self._report = report
+        self._order = {tp: asyncio.Lock() for tp in missed}
+        self._cores = asyncio.Semaphore(os.cpu_count() or 1)
+
+    async def begin(self, page: Page, at_work: asyncio.TaskGroup) -> None:
+        """Begin to load a page, as soon as a core is free: no more pages than that are held."""
+        await self._cores.acquire()
+        at_work.create_task(self._take(page))
+
+    async def _take(self, page: Page) -> None:
+        tp, end = page.tp, self._ends[page.tp]
+        try:
+            async with self._order[tp]:  # whose waiters come in their order
+                await self._load(page)
+                reached, self._reached[tp] = self._reached[tp], page.next_offset
+                self._report.add(len(page.records), max(0, min(page.next_offset, end) - reached))
+                if reached < end <= page.next_offset:
+                    await asyncio.to_thread(self._table.recovered, tp)
+        finally:
+            self._cores.release()
+
+    async def _load(self, page: Page) -> None:
+        try:
+            await self._table.load(page.tp, page.records, page.next_offset)
+        except Exception as error:
+            raise InvariantBroken(
+                f"table {self._table.name}: a record of {page.tp.topic}/{page.tp.partition} before offset "
+                f"{page.next_offset} cannot be taken ({error!r}): use the release that wrote it"
+            ) from error
 
 
 async def _first(pages: AsyncIterator[Page]) -> Page | None:

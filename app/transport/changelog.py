@@ -92,12 +92,14 @@ class _EmbeddedReader:
 
     async def pages(self, wanted: Mapping[TP, Span]) -> AsyncGenerator[Page, None]:
         loop = asyncio.get_running_loop()
-        for tp, (begin, end) in wanted.items():
-            offset = begin
-            while offset < end:
-                page = await loop.run_in_executor(self._thread, self._page, tp, offset, end)
+        left = {tp: span for tp, span in wanted.items() if span.begin < span.end}
+        while left:  # in turn: pages of different partitions can be loaded side by side
+            for tp, (begin, end) in list(left.items()):
+                page = await loop.run_in_executor(self._thread, self._page, tp, begin, end)
                 yield page
-                offset = page.next_offset
+                left[tp] = Span(page.next_offset, end)
+                if page.next_offset >= end:
+                    del left[tp]
 
     def _spans(self, tps: list[TP]) -> dict[TP, Span]:
         return {tp: Span(self._log.earliest_offset(*tp), self._log.end_offset(*tp)) for tp in tps}

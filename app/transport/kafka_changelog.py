@@ -17,7 +17,7 @@ from app.transport.changelog import ChangelogReader, Page, Span
 
 __all__ = ["EmptyTail", "KafkaChangelogs"]
 
-_FETCH_BYTES: Final = 4 * 1024 * 1024  # of a partition at a time: less is slower by the round trip, more by the cache
+_FETCH_BYTES: Final = 1024 * 1024  # of a partition at a time: less is slower by the round trip, more takes memory
 _TURN_BYTES: Final = 4 * _FETCH_BYTES
 _WAIT_S: Final = 0.5
 _ANSWERS: Final = 2  # the first may have been asked for before the position moved

@@ -16,7 +16,6 @@ ELSEWHERE: dict[str, str] = {
     "learning/companions.py": "tests/laws/test_cells.py",
     "learning/index.py": "tests/laws/test_cells.py",
     "learning/measures.py": "tests/laws/test_cells.py",
-    "learning/packing.py": "tests/laws/test_cells.py",
     "learning/places.py": "tests/laws/test_cells.py",
     "learning/ragged.py": "tests/laws/test_cells.py",
     "learning/rows.py": "tests/laws/test_cells.py",

@@ -9,7 +9,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from learning.cells import RR_SCALE, GroupCells, quantised
 from learning.outcome import Companion, Outcome
-from learning.rows import packed, row_of
+from learning.packing import PackedRows
+from learning.rows import row_of
 from leverloop.events import Controls
 from leverloop.scope import DEFAULT_SCHEMA
 from tests.laws.examples import EPOCH_MS, HOUR_MS, START_MS, an_outcome
@@ -87,7 +88,7 @@ class CellsMachine(RuleBasedStateMachine):
     def load(self, found: list[tuple[Outcome, int]]) -> None:
         """Many at once are what they are one by one."""
         rows = [row_of(outcome, epoch, DEFAULT_SCHEMA) for outcome, epoch in found]
-        self.cells.load([row.outcome_id for row in rows], [packed(row) for row in rows])
+        self.cells.load(PackedRows.of(rows))
         self.held |= {outcome.outcome_id: (outcome, epoch) for outcome, epoch in found}
 
     @invariant()

@@ -12,6 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from learning.cells import GroupCells
 from learning.lattice import Lattice, Sums
 from learning.outcome import Outcome
+from learning.packing import Joined, PackedRows
 from learning.parameters import Parameters
 from learning.partition import OutcomesPartition
 from learning.rows import packed, quantised, row_of
@@ -221,7 +222,7 @@ def test_a_million_trades_at_the_bounds_sum_up_exactly() -> None:
     size, before = len(row.fixed), len(packed(row)) - len(packed(row).partition(row.fixed)[2]) - len(row.fixed)
     head, tail = packed(row)[:before], packed(row)[before + size :]
     rows = [head + bytes(fixed[i * size : (i + 1) * size]) + tail for i in range(n)]
-    cells.load([b"%d" % i for i in range(n)], rows)
+    cells.load(PackedRows(Joined.of([b"%d" % i for i in range(n)]), Joined.of(rows)))
     lattice = Lattice(cells, Parameters(), 1)
     sums = lattice.find(cells.codes_of({"bucket": "micro"}))
     assert sums is not None

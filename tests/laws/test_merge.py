@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from learning.baseline import Baselines, GroupBaseline, baseline_sums, merged
 from learning.cells import GroupCells
+from learning.packing import PackedRows
 from learning.parameters import Parameters
-from learning.rows import FIXED, Row, packed, packed_names, row_of
+from learning.rows import FIXED, Row, packed_names, row_of
 from learning.statistics import GroupStats, tracked_stats
 from leverloop.scope import DEFAULT_SCHEMA
 from tests.laws.examples import DAY_MS, START_MS, an_outcome
@@ -116,7 +117,7 @@ def a_million() -> GroupCells:
             )
             for i in range(len(at))
         ]
-        cells.load([row.outcome_id for row in rows], [packed(row) for row in rows])
+        cells.load(PackedRows.of(rows))
     return cells
 
 

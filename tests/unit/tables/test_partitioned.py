@@ -1,5 +1,8 @@
 """Partitioned tables: a partition's state follows its changelog, and goes with it (docs: design of the stores)."""
 
+import asyncio
+import threading
+from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -22,6 +25,14 @@ class Words(PartitionState):
         self.partition = partition
         self.records: dict[bytes, bytes] = {}
         self.ends = 0
+        self.threads: set[int] = set()
+        self.gate: threading.Event | None = None
+
+    def load(self, records: Sequence[tuple[bytes, bytes | None]]) -> None:
+        if self.gate is not None:
+            assert self.gate.wait(10)
+        self.threads.add(threading.get_ident())
+        super().load(records)
 
     def recovered(self) -> None:
         self.ends += 1
@@ -125,39 +136,66 @@ def test_it_is_read_by_partition_only(table: PartitionedTable[Words]) -> None:
             read()
 
 
-def test_what_is_loaded_is_in_the_state_and_its_offset_is_known(table: PartitionedTable[Words]) -> None:
+async def test_what_is_loaded_is_in_the_state_and_its_offset_is_known(table: PartitionedTable[Words]) -> None:
     tp = TP(CHANGELOG, 1)
-    table.load(tp, [(b"a", b"1"), (b"b", b"2"), (b"a", None)], 9)
+    await table.load(tp, [(b"a", b"1"), (b"b", b"2"), (b"a", None)], 9)
     assert table.state(1).records == {b"b": b"2"}
     assert table.data.persisted_offset(tp) == 8, "what is missing between the offsets was compacted away"
-    table.load(tp, [], 12)
+    await table.load(tp, [], 12)
     assert table.data.persisted_offset(tp) == 11
 
 
-def test_a_state_is_told_once_that_its_changelog_has_ended(table: PartitionedTable[Words]) -> None:
+async def test_a_state_is_told_once_that_its_changelog_has_ended(table: PartitionedTable[Words]) -> None:
     tp = TP(CHANGELOG, 1)
     table.recovered(tp)
     assert table.states() == {}, "of an empty changelog there is nothing to tell"
-    table.load(tp, [(b"a", b"1")], 1)
-    table.load(tp, [(b"b", b"2")], 2)
+    await table.load(tp, [(b"a", b"1")], 1)
+    await table.load(tp, [(b"b", b"2")], 2)
     table.recovered(tp)
     table.recovered(tp)
     assert table.state(1).ends == 1
-    table.load(tp, [(b"a", b"3")], 3)
+    await table.load(tp, [(b"a", b"3")], 3)
     table.recovered(tp)
     assert table.state(1).ends == 2
 
 
 async def test_what_comes_late_for_a_lost_partition_does_not_begin_it_anew(table: PartitionedTable[Words]) -> None:
     store, tp = table.data, TP(CHANGELOG, 1)
-    table.load(tp, [(b"a", b"1")], 6)
+    await table.load(tp, [(b"a", b"1")], 6)
     await store.on_rebalance({TP(CHANGELOG, 2)}, {tp}, set())
-    table.load(tp, [(b"b", b"2")], 7)
+    await table.load(tp, [(b"b", b"2")], 7)
     table.recovered(tp)
     store.apply_changelog_batch([recovered(1, 7, b"c", b"3")], None, None)
     store.set_persisted_offset(tp, 8)
     assert table.states() == {}
     assert store.persisted_offset(tp) is None
     await store.on_rebalance({tp}, set(), {tp})
-    table.load(tp, [(b"d", b"4")], 1)
+    await table.load(tp, [(b"d", b"4")], 1)
     assert table.state(1).records == {b"d": b"4"}
+
+
+async def test_a_state_in_use_takes_a_page_on_the_event_loop_a_new_one_in_a_thread(
+    table: PartitionedTable[Words],
+) -> None:
+    tp, here = TP(CHANGELOG, 1), threading.get_ident()
+    await table.load(tp, [(b"a", b"1")], 1)
+    await table.load(tp, [(b"b", b"2")], 2)
+    assert here not in table.state(1).threads
+    table.recovered(tp)
+    table.state(1).threads.clear()
+    await table.load(tp, [(b"c", b"3")], 3)
+    assert table.state(1).threads == {here}
+
+
+async def test_a_partition_that_is_lost_and_regained_during_a_page_begins_anew(table: PartitionedTable[Words]) -> None:
+    store, tp = table.data, TP(CHANGELOG, 1)
+    gate = table.state(1).gate = threading.Event()
+    loading = asyncio.ensure_future(table.load(tp, [(b"a", b"1")], 6))
+    await asyncio.sleep(0)
+    await store.on_rebalance({TP(CHANGELOG, 2)}, {tp}, set())
+    await store.on_rebalance({tp, TP(CHANGELOG, 2)}, set(), {tp})
+    assert len(table.state(1)) == 0
+    gate.set()
+    await loading
+    assert table.state(1).records == {}
+    assert store.persisted_offset(tp) is None, "the next reading begins at the beginning"
