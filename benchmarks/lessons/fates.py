@@ -1,0 +1,109 @@
+"""What became of each planted edge: when a lesson about it was active, what it was worth, how its levers ended."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Final
+
+import msgspec
+
+from benchmarks.lessons.replayed import LIVE, Replayed
+from learning.lessons import Lesson
+from learning.overrides import override
+from learning.parameters import DAY_MS, Parameters
+from leverloop.levers import LEVERS
+
+__all__ = ["Fate", "fates"]
+
+START_MS: Final = 1_735_689_600_000
+"""Beginning of a planted stream."""
+
+
+class Fate(msgspec.Struct, frozen=True, kw_only=True):
+    """One lesson about one planted edge; days count from the beginning of the stream."""
+
+    edge: str
+    lesson_scope: str = ""
+    state: str = "never found"
+    active_day: float | None = None
+    true_rr: float | None = None
+    """What was left of the edge when the lesson became active."""
+    effect_rr: float | None = None
+    """What the lesson said then."""
+    retired_day: float | None = None
+    reason: str = ""
+    half_life_days: float | None = None
+    """What the lesson last said."""
+    neutral_day: float | None = None
+    """From when on all its levers were within 2 % of neutral, or it was not published, to the end."""
+
+
+def fates(run: Replayed, truth: dict[str, Any], parameters: Parameters) -> list[Fate]:
+    """Fates of the planted edges: of each lesson on an edge's group and side that pins what it pins, or part of it."""
+    found: list[Fate] = []
+    for edge in truth["edges"]:
+        name = f"{edge['pattern_key']} {edge['action_category']} {scope_text(edge['scope'])} {edge['effect_rr']:+.2f}"
+        if edge["half_life_days"]:
+            name += f", half-life {edge['half_life_days']:g} d"
+        related = [lesson for lesson in run.lessons.values() if _related(lesson, edge)]
+        related.sort(key=lambda lesson: (lesson.scope != edge["scope"], lesson.created_at_ms))
+        found += [_fate(name, edge, lesson, run, parameters) for lesson in related] or [Fate(edge=name)]
+    return found
+
+
+def scope_text(scope: dict[str, Any]) -> str:
+    """Scope as one word."""
+    return ",".join(f"{name}={value}" for name, value in scope.items())
+
+
+def _related(lesson: Lesson, edge: dict[str, Any]) -> bool:
+    nested = lesson.scope.items() <= edge["scope"].items() or edge["scope"].items() <= lesson.scope.items()
+    own = (lesson.pattern_key, lesson.action_category) == (edge["pattern_key"], edge["action_category"])
+    return own and nested and lesson.direction * edge["effect_rr"] > 0
+
+
+def _fate(name: str, edge: dict[str, Any], lesson: Lesson, run: Replayed, parameters: Parameters) -> Fate:
+    events = [event for event in run.events if event.lesson_id == lesson.id]
+    begun = next((event for event in events if event.to_state == "active"), None)
+    ended = events[-1] if events and events[-1].to_state == "retired" else None
+    day = None if begun is None else _day(begun.epoch_at_ms)
+    last = next((then[lesson.id] for _, then in reversed(run.history) if then[lesson.id].state in LIVE), None)
+    return Fate(
+        edge=name,
+        lesson_scope=scope_text(lesson.scope),
+        state=lesson.state,
+        active_day=day,
+        true_rr=None if day is None else _left(edge, day),
+        effect_rr=None if begun is None else begun.effect_rr,
+        retired_day=None if ended is None else _day(ended.epoch_at_ms),
+        reason=lesson.reason,
+        half_life_days=None if last is None else override(last, parameters).stats.half_life_days,
+        neutral_day=_neutral_day(lesson.id, run),
+    )
+
+
+def _neutral_day(name: str, run: Replayed) -> float | None:
+    since = None
+    for epoch_at_ms, lessons in reversed(run.history):
+        lesson = lessons.get(name)
+        if lesson is not None and lesson.state in LIVE and _moved(lesson):
+            break
+        since = epoch_at_ms
+    return None if since is None else _day(since)
+
+
+def _moved(lesson: Lesson) -> bool:
+    neutrals = {name: LEVERS[name].neutral for name in lesson.levers}
+    return any(
+        neutral is None or abs(lesson.levers[name] - neutral) > 0.02 * max(abs(neutral), 1.0)
+        for name, neutral in neutrals.items()
+    )
+
+
+def _left(edge: dict[str, Any], day: float) -> float:
+    half_life = edge["half_life_days"]
+    return float(edge["effect_rr"] * (1.0 if half_life is None else math.exp2(-day / half_life)))
+
+
+def _day(at_ms: int) -> float:
+    return (at_ms - START_MS) / DAY_MS

@@ -1,0 +1,114 @@
+"""One replay of a stream, with the lessons as they stood after every epoch."""
+
+from __future__ import annotations
+
+import heapq
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from app.replay import Replay, ReplayReport
+from app.replay_output import write_output
+from learning.lessons import Lesson, LessonEvent
+from learning.parameters import Parameters
+from leverloop.levers import EXECUTION_LEVERS, LEVERS
+from leverloop.patterns import Module
+from leverloop.scope import DEFAULT_SCHEMA
+from leverloop.snapshot import Snapshot
+
+__all__ = ["LIVE", "Replayed", "off_neutral", "replayed"]
+
+LIVE = ("active", "dormant")
+"""States in which a lesson is published."""
+
+
+class Replayed(msgspec.Struct, frozen=True, kw_only=True):
+    """What a replay came to."""
+
+    seconds: float
+    """From the first line read to the last epoch closed; writing the output is not in it."""
+    epochs: int
+    history: list[tuple[int, dict[str, Lesson]]]
+    """(epoch, lessons by id), after every epoch."""
+    events: list[LessonEvent]
+    snapshots: dict[Module, Snapshot]
+
+    @property
+    def lessons(self) -> dict[str, Lesson]:
+        """Lessons at the end."""
+        return self.history[-1][1] if self.history else {}
+
+
+class _When(msgspec.Struct):
+    event_at_ms: int
+
+
+def replayed(folder: Path, out: Path, parameters: Parameters) -> Replayed:
+    """Replay DIR as `leverloop replay jsonl` does, and write what it writes.
+
+    `app.replay.replay_files` tells what stands at the end; the life of a lesson and of its levers is only
+    seen by looking after each line, which is what this does.
+    """
+    replay = Replay(parameters, DEFAULT_SCHEMA)
+    history: list[tuple[int, dict[str, Lesson]]] = []
+    started = time.perf_counter()
+    for source, line in _in_event_order(folder):
+        (replay.action if source == 0 else replay.trade)(line)
+        _look(replay, history)
+    replay.finish()
+    _look(replay, history)
+    seconds = time.perf_counter() - started
+    snapshots = write_output(replay, _report(replay, seconds), out)
+    return Replayed(
+        seconds=seconds,
+        epochs=replay.book.version if replay.book else 0,
+        history=history,
+        events=replay.events,
+        snapshots=snapshots,
+    )
+
+
+def off_neutral(lessons: dict[str, Lesson]) -> dict[tuple[str, str], float]:
+    """Execution levers that are published and not at their neutral: (lesson id, lever) -> value."""
+    return {
+        (lesson.id, name): value
+        for lesson in lessons.values()
+        if lesson.state in LIVE
+        for name, value in lesson.levers.items()
+        if name in EXECUTION_LEVERS and value != LEVERS[name].neutral
+    }
+
+
+def _look(replay: Replay, history: list[tuple[int, dict[str, Lesson]]]) -> None:
+    book = replay.book
+    if book is not None and book.version and (not history or book.epoch_at_ms != history[-1][0]):
+        history.append((book.epoch_at_ms, book.lessons))
+
+
+def _in_event_order(folder: Path) -> Iterator[tuple[int, bytes]]:
+    """Lines of both files by event time, actions before trades: each file is in event-time order itself."""
+    when = msgspec.json.Decoder(_When)
+
+    def lines(name: str, source: int) -> Iterator[tuple[int, int, bytes]]:
+        with (folder / f"{name}.jsonl").open("rb") as file:
+            for line in file:
+                yield when.decode(line).event_at_ms, source, line
+
+    for _, source, line in heapq.merge(lines("actions", 0), lines("trades", 1), key=lambda entry: entry[:2]):
+        yield source, line
+
+
+def _report(replay: Replay, seconds: float) -> ReplayReport:
+    return ReplayReport(
+        actions=replay.counts["actions"],
+        trades=replay.counts["trades"],
+        outcomes=len(replay.partition),
+        expired=replay.counts["expired"],
+        epochs=replay.book.version if replay.book else 0,
+        seconds=round(seconds, 3),
+        outcomes_per_second=round(replay.counts["outcomes"] / seconds, 1),
+        dead_letters=dict(replay.dead_letters),
+        lesson_events=tuple(replay.events),
+    )
