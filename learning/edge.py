@@ -23,6 +23,7 @@ class EdgeWeights(msgspec.Struct, frozen=True, kw_only=True):
 
 
 NEUTRAL_WEIGHTS: Final = EdgeWeights()
+_FIELDS: Final = EdgeWeights.__struct_fields__
 
 
 def edge_raw(
@@ -84,7 +85,7 @@ def edges_raw(
     time_efficiency: npt.NDArray[np.float64],
     field_coherence: npt.NDArray[np.float64],
     recurrence_score: npt.NDArray[np.float64],
-    weights: EdgeWeights = NEUTRAL_WEIGHTS,
+    weights: EdgeWeights | npt.NDArray[np.float64] = NEUTRAL_WEIGHTS,
 ) -> npt.NDArray[np.float64]:
     """Edges of many subsets, (n_subsets,), NaN without a variance: the same numbers as `edge_raw` gives one by one.
 
@@ -93,7 +94,7 @@ def edges_raw(
     delta_rr, variance, n, time_efficiency, field_coherence, recurrence_score
         (n_subsets,) as of `edge_raw`, NaN where that has None.
     weights
-        Regime weights.
+        Regime weights: one for all subsets, or (n_subsets, 4), a column for each field of `EdgeWeights`.
 
     Notes
     -----
@@ -106,9 +107,9 @@ def edges_raw(
     ...     field_coherence=three, recurrence_score=three).round(3)
     array([1.369,   nan, 1.834])
     """
-    of = np.array([weights.time_efficiency, weights.field_coherence, weights.recurrence_score])
+    of = np.array(msgspec.structs.astuple(weights)) if isinstance(weights, EdgeWeights) else weights
     factors = np.stack((time_efficiency, field_coherence, recurrence_score))
-    return _edges(delta_rr, variance, n, factors, of, weights.variance)
+    return _edges(delta_rr, variance, n, factors, np.ascontiguousarray(np.broadcast_to(of, (len(n), len(_FIELDS)))))
 
 
 def _array(value: float | None) -> npt.NDArray[np.float64]:
@@ -116,17 +117,17 @@ def _array(value: float | None) -> npt.NDArray[np.float64]:
 
 
 @numba.njit(cache=True, nogil=True)
-def _edges(delta_rr: Any, variance: Any, n: Any, factors: Any, weights: Any, w_variance: float) -> Any:
+def _edges(delta_rr: Any, variance: Any, n: Any, factors: Any, weights: Any) -> Any:
     edges = np.full(len(n), np.nan)
     for s in range(len(n)):
         if math.isnan(variance[s]):
             continue
         c = 1.0 / (1.0 + variance[s])
         weighted, known = 0.0, 0
-        for j in range(len(weights)):
+        for j in range(len(factors)):
             if not math.isnan(factors[j, s]):
-                weighted += weights[j] * factors[j, s]
+                weighted += weights[s, j] * factors[j, s]
                 known += 1
         steadiness = 0.5 + 0.5 * weighted / known if known else 0.5
-        edges[s] = delta_rr[s] * c * math.log1p(n[s]) * steadiness * c**w_variance
+        edges[s] = delta_rr[s] * c * math.log1p(n[s]) * steadiness * c ** weights[s, 3]
     return edges

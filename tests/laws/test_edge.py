@@ -2,11 +2,13 @@
 
 import math
 
+import msgspec
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from learning.edge import EdgeWeights, edge_raw
+from learning.edge import EdgeWeights, edge_raw, edges_raw
 
 CLOSE = pytest.approx
 
@@ -86,3 +88,17 @@ def test_a_missing_factor_is_not_a_zero(
         return found
 
     assert edge(None) == CLOSE(edge((efficiency + recurrence) / 2), rel=1e-12, abs=1e-300)
+
+
+known = st.tuples(st.floats(-10, 10), st.floats(0, 100), st.integers(2, 10**6), unit, st.none() | unit, unit)
+
+
+@given(st.lists(st.tuples(known, weights), min_size=1, max_size=6))
+def test_each_subset_may_have_weights_of_its_own(subsets: list[tuple[tuple[float, ...], EdgeWeights]]) -> None:
+    names = ("delta_rr", "variance", "n", "time_efficiency", "field_coherence", "recurrence_score")
+    columns = dict(zip(names, np.array([numbers for numbers, _ in subsets], dtype=np.float64).T, strict=True))
+    columns["n"] = columns["n"].astype(np.int64)
+    each = np.array([msgspec.structs.astuple(weighed) for _, weighed in subsets])
+    together = edges_raw(**columns, weights=each)
+    alone = [edge_raw(**dict(zip(names, numbers, strict=True)), weights=weighed) for numbers, weighed in subsets]
+    assert together.tolist() == alone
