@@ -18,12 +18,18 @@ from learning.postings import Inside
 
 __all__ = [
     "DECAYING",
+    "FEWEST_WINDOWS",
     "IMPROVING",
+    "LONGEST_HOURS",
+    "SHORTEST_HOURS",
     "UNKNOWN_HALF_LIFE_HOURS",
     "Decays",
     "TradedDays",
+    "cut_windows",
     "decays",
+    "fitted_rate",
     "half_life_hours",
+    "hours_of",
     "traded_days",
 ]
 
@@ -33,9 +39,9 @@ UNKNOWN_HALF_LIFE_HOURS: Final = 720.0
 
 _WINDOW_DAYS: Final = 7
 _WINDOW_TRADES: Final = 20.0
-_FEWEST_WINDOWS: Final = 5
-_LONGEST_HOURS: Final = 8_760.0
-_SHORTEST_HOURS: Final = 1.0
+FEWEST_WINDOWS: Final = 5
+LONGEST_HOURS: Final = 8_760.0
+SHORTEST_HOURS: Final = 1.0
 _HALF_LIVES: Final = 48
 """Evenly in the logarithm from the longest to the shortest: neighbours differ by a fifth."""
 _GOLDEN: Final = (math.sqrt(5.0) - 1.0) / 2.0
@@ -154,9 +160,9 @@ def half_life_hours(
     >>> half_life_hours(at, np.ones(8), np.full(8, 30.0), 1.0), half_life_hours(at, np.ones(8), np.full(8, 30.0), -1.0)
     (8760.0, 720.0)
     """
-    if len(at_days) < _FEWEST_WINDOWS or sign == 0.0:
+    if len(at_days) < FEWEST_WINDOWS or sign == 0.0:
         return UNKNOWN_HALF_LIFE_HOURS
-    return float(_half_life_hours(at_days, effect_rr, n, len(n), sign))
+    return float(hours_of(fitted_rate(at_days, effect_rr, n, len(n), sign, np.empty(len(n)))))
 
 
 @numba.njit(cache=True, nogil=True)
@@ -169,8 +175,9 @@ def _decays(
     hours = np.full(n_subsets, UNKNOWN_HALF_LIFE_HOURS)
     own_n, own_total = np.zeros(n_days), np.zeros(n_days)
     t, y, n = np.empty(n_days), np.empty(n_days), np.empty(n_days)  # of each window: time, effect, trades
+    weights = np.empty(n_days)
     for s in range(n_subsets):
-        if start[s + 1] - start[s] < _FEWEST_WINDOWS * _WINDOW_TRADES:
+        if start[s + 1] - start[s] < FEWEST_WINDOWS * _WINDOW_TRADES:
             continue
         for j in range(n_days):
             own_n[j] = 0.0
@@ -178,8 +185,8 @@ def _decays(
         for i in range(start[s], start[s + 1]):
             own_n[at[rows[i]]] += 1.0
             own_total[at[rows[i]]] += rr[rows[i]]
-        m = _windows(days, own_n, own_total, group_n, group_total, t, y, n)
-        if m < _FEWEST_WINDOWS:
+        m = cut_windows(days, own_n, own_total, group_n, group_total, t, y, n)
+        if m < FEWEST_WINDOWS:
             continue
         slope[s], error[s] = _slope(t, y, n, m)
         if sign[s] * slope[s] < -2.0 * error[s]:
@@ -187,12 +194,12 @@ def _decays(
         elif sign[s] * slope[s] > 2.0 * error[s]:
             trend[s] = IMPROVING
         if sign[s] != 0.0:
-            hours[s] = _half_life_hours(t, y, n, m, sign[s])
+            hours[s] = hours_of(fitted_rate(t, y, n, m, sign[s], weights))
     return slope, error, trend, hours
 
 
 @numba.njit(cache=True, nogil=True)
-def _windows(days: Any, own_n: Any, own_total: Any, group_n: Any, group_total: Any, t: Any, y: Any, n: Any) -> int:
+def cut_windows(days: Any, own_n: Any, own_total: Any, group_n: Any, group_total: Any, t: Any, y: Any, n: Any) -> int:
     """Windows of a subset, in time; return how many.
 
     A window ends with the first day by which it is long and full enough; what is known of that on a day
@@ -261,21 +268,32 @@ def _slope(t: Any, y: Any, n: Any, m: int) -> tuple[float, float]:
 
 
 @numba.njit(cache=True, nogil=True)
-def _half_life_hours(t: Any, y: Any, n: Any, m: int, sign: float) -> float:
+def hours_of(rate: float) -> float:
+    """Half-life of a decay a day, within bounds."""
+    if math.isnan(rate):
+        return UNKNOWN_HALF_LIFE_HOURS
+    if rate <= 0.0:
+        return LONGEST_HOURS
+    return min(max(24.0 * math.log(2.0) / rate, SHORTEST_HOURS), LONGEST_HOURS)
+
+
+@numba.njit(cache=True, nogil=True)
+def fitted_rate(t: Any, y: Any, n: Any, m: int, sign: float, weights: Any) -> float:
+    """Decay a day that fits best, negative for growth, NaN where no effect of the sign fits better than none.
+
+    The weights of the last fit are written to the first m of weights.
+    """
     rates = _rates()
     shapes = np.empty((len(rates) + 1, m))
     for i in range(len(rates)):
         _shape(t, rates[i], shapes[i])
-    shape = shapes[-1]
-    weights, z = np.empty(m), np.empty(m)
+    shape, z = shapes[-1], np.empty(m)
     for i in range(m):
         weights[i] = n[i]
     rate = 0.0
     for again in range(_REWEIGHTED + 1):
         rate = _fitted(t, y, weights, sign, rates, shapes)
-        if math.isnan(rate):
-            return UNKNOWN_HALF_LIFE_HOURS
-        if again == _REWEIGHTED:
+        if math.isnan(rate) or again == _REWEIGHTED:
             break
         _shape(t, rate, shape)
         over, under = _sums(shape, y, weights)
@@ -286,9 +304,7 @@ def _half_life_hours(t: Any, y: Any, n: Any, m: int, sign: float) -> float:
             break
         for i in range(m):
             weights[i] = n[i] * min(1.0, bound / max(z[i], bound))
-    if rate <= 0.0:
-        return _LONGEST_HOURS
-    return min(max(24.0 * math.log(2.0) / rate, _SHORTEST_HOURS), _LONGEST_HOURS)
+    return rate
 
 
 @numba.njit(cache=True, nogil=True)
@@ -296,7 +312,7 @@ def _rates() -> Any:
     """Decays a day to try: none, those of the grid from the slowest on, then as many growths."""
     rates = np.zeros(2 * _HALF_LIVES + 1)
     for i in range(_HALF_LIVES):
-        hours = math.exp(math.log(_LONGEST_HOURS) * (_HALF_LIVES - 1 - i) / (_HALF_LIVES - 1))
+        hours = math.exp(math.log(LONGEST_HOURS) * (_HALF_LIVES - 1 - i) / (_HALF_LIVES - 1))
         rates[1 + i] = 24.0 * math.log(2.0) / hours
         rates[1 + _HALF_LIVES + i] = -rates[1 + i]
     return rates
