@@ -13,6 +13,7 @@ from app.replay import Replay, ReplayReport
 from app.version import ENGINE_VERSION
 from learning.baseline import Baselines
 from learning.book import decision
+from learning.lessons import LIVE
 from learning.overrides import snapshot
 from learning.parameters import config_hash
 from learning.statistics import missed_bucket, tracked_stats
@@ -49,7 +50,7 @@ def write_output(
             "edge_raw": lesson.evidence.stats.edge_raw,
         }
         for lesson in lessons
-        if lesson.state in ("active", "dormant")
+        if lesson.state in LIVE
     ]
     _write(out / "lessons.json", live)
     snapshots = _snapshots(replay)

@@ -11,6 +11,7 @@ from rich.table import Table
 from app.replay import Replay, ReplayReport, replay_files
 from app.replay_output import write_output
 from app.settings import Settings
+from learning.lessons import LIVE
 
 __all__ = ["run_replay"]
 
@@ -48,7 +49,7 @@ def _summary(replay: Replay, report: ReplayReport) -> Table:
         right = name in ("direction", "n", "effect R", "edge")
         table.add_column(name, justify="right" if right else "left", overflow="fold")
     for lesson in replay.book.lessons.values() if replay.book else ():
-        if lesson.state in ("active", "dormant"):
+        if lesson.state in LIVE:
             seen = lesson.evidence
             table.add_row(
                 lesson.pattern_key,

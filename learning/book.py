@@ -10,13 +10,14 @@ What is not: looking again every epoch. `docs/lessons.md` says what that means.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
 from learning.baseline import GroupBaseline, merged
 from learning.findings import AcceptedLesson, Candidate, Decided, Findings, GroupTest
-from learning.lessons import Lesson, LessonEvent, born, lesson_id, reviewed
+from learning.lessons import LIVE, Lesson, LessonEvent, lesson_id, nominated, reviewed
 from learning.levers import stepped
 from learning.parameters import Parameters
 from leverloop.errors import InvariantBroken
@@ -34,6 +35,8 @@ class Book(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="boo
     """Number of epochs closed: the version of the snapshots."""
     lessons_version: int = 0
     lessons: dict[str, Lesson] = {}
+    nominations: dict[str, int] = {}
+    """Module -> candidates so far: each has less of alpha to spend than the one before."""
     tests: dict[str, GroupTest] = {}
     baselines: tuple[GroupBaseline, ...] = ()
     days: tuple[tuple[int, int, int], ...] = ()
@@ -68,23 +71,26 @@ def close_epoch(book: Book, findings: Sequence[Findings], parameters: Parameters
         group: msgspec.structs.replace(test, lessons_version=book.lessons_version) for group, test in fresh.items()
     }
     evidence = {name: found for f in findings for name, found in f.evidence.items()}
+    regimes = _latest(findings)
     lessons: dict[str, Lesson] = {}
     events: list[LessonEvent] = []
     for name in sorted(book.lessons):
         lesson = book.lessons[name]
         event = None
         if lesson.state != "retired" and name in evidence:
-            lesson, event = reviewed(lesson, evidence[name], parameters)
+            lesson, event = reviewed(lesson, evidence[name], parameters, regime_at_ms=regimes.get(name))
         lessons[name] = lesson
         events.extend([event] if event else [])
+    nominations = dict(book.nominations)
     for module in MODULES:
         found = _best(module, epoch_at_ms, book, tests.values(), lessons, parameters)
         if found is not None:
             lesson, event = found
             lessons[lesson.id] = lesson
+            nominations[module] = lesson.ordinal
             events.append(event)
     lessons = {
-        name: lesson if lesson.state == "retired" else stepped(lesson, parameters) for name, lesson in lessons.items()
+        name: stepped(lesson, parameters) if lesson.state in LIVE else lesson for name, lesson in lessons.items()
     }
     days = _merged_days(findings)
     return Book(
@@ -92,6 +98,7 @@ def close_epoch(book: Book, findings: Sequence[Findings], parameters: Parameters
         version=book.version + 1,
         lessons_version=book.lessons_version + bool(events),
         lessons=lessons,
+        nominations=nominations,
         tests=tests,
         baselines=merged(*(f.baselines for f in findings)),
         days=days,
@@ -104,13 +111,19 @@ def close_epoch(book: Book, findings: Sequence[Findings], parameters: Parameters
 def decision(book: Book) -> Decided:
     """Return what every partition has to know of the book before it mines the next epoch."""
     # By id: a book read back from its table has forgotten in which order lessons came, and sums have not.
-    live = [book.lessons[name] for name in sorted(book.lessons) if book.lessons[name].state in ("active", "dormant")]
+    known = [book.lessons[name] for name in sorted(book.lessons) if book.lessons[name].state in ("candidate", *LIVE)]
     return Decided(
         epoch_at_ms=book.epoch_at_ms,
         lessons_version=book.lessons_version,
         lessons=tuple(
-            AcceptedLesson(id=lesson.id, group=lesson.group, scope=lesson.scope, effect_rr=lesson.evidence.effect_rr)
-            for lesson in live
+            AcceptedLesson(
+                id=lesson.id,
+                group=lesson.group,
+                scope=lesson.scope,
+                effect_rr=lesson.evidence.effect_rr,
+                created_at_ms=lesson.created_at_ms,
+            )
+            for lesson in known
         ),
         baselines=book.baselines,
         days=book.days,
@@ -137,28 +150,58 @@ def _best(
             found = candidate.evidence
             known = lessons.get(lesson_id(_lesson_type(module), test.group, candidate.scope))
             if (
-                found.p_value * looked_at[k - 1] * limit <= parameters.alpha
+                found.p_value * looked_at[k - 1] * limit <= parameters.discovery_alpha
                 and abs(found.shrunk_rr) >= parameters.effect_min_rr
                 and (known is None or (known.state == "retired" and known.changed_at_ms < epoch_at_ms))
+                and _adds(test.group, candidate, lessons.values(), parameters)
             ):
                 passing.append((k, found.p_value, test.group, candidate))
     if not passing:
         return None
     _, _, group, candidate = min(passing, key=lambda entry: entry[:3])
-    known = lessons.get(lesson_id(_lesson_type(module), group, candidate.scope))
-    return born(
+    return nominated(
         _lesson_type(module),
         module,
         group,
         candidate.scope,
         candidate.evidence,
         epoch_at_ms=epoch_at_ms,
-        retired=known,
+        ordinal=book.nominations.get(module, 0) + 1,
+        before=lessons.get(lesson_id(_lesson_type(module), group, candidate.scope)),
     )
+
+
+def _adds(group: str, candidate: Candidate, lessons: Iterable[Lesson], parameters: Parameters) -> bool:
+    """Whether a candidate does what it says, and more of it than every lesson whose scope is a part of its own.
+
+    Its effect beside the others has the sign that a refinement of a good subset may have while the whole of it
+    is good still: a lesson is about the whole.
+    """
+    whole = candidate.evidence.stats.effect_rr
+    direction = math.copysign(1.0, candidate.evidence.effect_rr)
+    if whole is None or direction * whole <= 0.0:
+        return False
+    ancestors = [
+        lesson.evidence.stats.effect_rr or 0.0
+        for lesson in lessons
+        if lesson.state in ("candidate", *LIVE)
+        and lesson.group == group
+        and lesson.scope.items() < candidate.scope.items()
+    ]
+    return all(direction * (whole - effect) >= parameters.incremental_min_rr for effect in ancestors)
 
 
 def _lesson_type(module: Module) -> OverrideType:
     return "pm_strength" if module == "pm" else "dm_alloc"
+
+
+def _latest(findings: Iterable[Findings]) -> dict[str, int]:
+    """When the regime of each lesson was last seen in any partition."""
+    seen: dict[str, int] = {}
+    for found in findings:
+        for name, at_ms in found.regimes_at_ms.items():
+            seen[name] = max(seen.get(name, at_ms), at_ms)
+    return seen
 
 
 def _merged_days(findings: Iterable[Findings]) -> tuple[tuple[int, int, int], ...]:

@@ -14,9 +14,10 @@ from learning.cells import GroupCells, day_of
 from learning.evidence import Effects, effects, effects_by_spell
 from learning.postings import Postings
 
-__all__ = ["ClusteredGroup", "block_days"]
+__all__ = ["REGIME", "ClusteredGroup", "block_days"]
 
-_REGIME: Final = ("macro_phase", "meso_phase", "micro_phase", "bucket_leader")  # bits 0-3
+REGIME: Final = ("macro_phase", "meso_phase", "micro_phase", "bucket_leader")
+"""Dimensions that last, bits 0 to 3: what pins one of them has spells for clusters."""
 _FEWEST_DAYS: Final = 20
 """With fewer, only an autocorrelation above 0.5 could be told from noise (2 sqrt(log10(T) / T))."""
 _UNSEEN: Final = 5
@@ -41,7 +42,7 @@ class ClusteredGroup:
         self._action_at_ms = cells.column("action_at_ms", rows)
         self.first = np.ones(len(rows), dtype=np.bool_)
         self.first[1:] = self.trade[1:] != self.trade[:-1]
-        self._regime = np.array([i for i, name in enumerate(cells.dimensions) if name in _REGIME], dtype=np.int64)
+        self._regime = np.array([i for i, name in enumerate(cells.dimensions) if name in REGIME], dtype=np.int64)
 
     @cached_property
     def postings(self) -> Postings:

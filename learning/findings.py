@@ -21,6 +21,8 @@ class AcceptedLesson(msgspec.Struct, frozen=True, kw_only=True):
     group: str
     scope: dict[str, ScopeValue]
     effect_rr: float
+    created_at_ms: int = 0
+    """When it was nominated: what closed later is its forward test."""
 
 
 class Candidate(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,3 +68,5 @@ class Findings(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag=
     tests: tuple[GroupTest, ...] = ()
     evidence: dict[str, Evidence] = {}
     """Lesson id -> what is known of it now."""
+    regimes_at_ms: dict[str, int] = {}
+    """Lesson id -> when the regime that it pins was last seen in an action here; lessons that pin none are left out."""

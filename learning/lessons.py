@@ -3,19 +3,43 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
+from learning.forward import e_value, level
 from learning.parameters import Parameters
 from learning.statistics import SubsetStats
 from leverloop.patterns import ActionCategory, Module
 from leverloop.scope import ScopeValue, scope_hash
 from leverloop.snapshot import OverrideType
 
-__all__ = ["Evidence", "Lesson", "LessonEvent", "LessonState", "born", "lesson_id", "reviewed"]
+__all__ = [
+    "LIVE",
+    "Evidence",
+    "Forward",
+    "Lesson",
+    "LessonEvent",
+    "LessonState",
+    "activation_e",
+    "lesson_id",
+    "nominated",
+    "reviewed",
+]
 
 LessonState = Literal["candidate", "active", "dormant", "retired", "disabled"]
+LIVE: Final = ("active", "dormant")
+"""States in which a lesson is published."""
+
+
+class Forward(msgspec.Struct, frozen=True, kw_only=True):
+    """What the trades show that closed after a lesson was nominated: nothing it was chosen for is among them."""
+
+    n: int = 0
+    n_clusters: int = 0
+    effect_rr: float = 0.0
+    error_rr: float = 0.0
+    """0 while there is no error to be estimated."""
 
 
 class Evidence(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,6 +52,8 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     p_value: float
     n_clusters: int
     stats: SubsetStats
+    forward: Forward = Forward()
+    """None of it before the lesson was nominated."""
 
 
 class Lesson(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,6 +70,8 @@ class Lesson(msgspec.Struct, frozen=True, kw_only=True):
     created_at_ms: int
     changed_at_ms: int
     evidence: Evidence
+    ordinal: int = 1
+    """Which candidate of its module it was: decides how much evidence it needs (`learning.forward.level`)."""
     insignificant_epochs: int = 0
     levers: dict[str, float] = {}
     """Published values, each within its bounds."""
@@ -76,6 +104,9 @@ class LessonEvent(msgspec.Struct, frozen=True, kw_only=True, rename={"from_state
     effect_rr: float
     error_rr: float
     n: int
+    forward_effect_rr: float = 0.0
+    forward_error_rr: float = 0.0
+    forward_n: int = 0
 
 
 def lesson_id(lesson_type: OverrideType, group: str, scope: dict[str, ScopeValue]) -> str:
@@ -94,7 +125,7 @@ def lesson_id(lesson_type: OverrideType, group: str, scope: dict[str, ScopeValue
     return f"ls_{hashlib.blake2b(name.encode(), digest_size=8).hexdigest()}"
 
 
-def born(
+def nominated(
     lesson_type: OverrideType,
     module: Module,
     group: str,
@@ -102,11 +133,12 @@ def born(
     evidence: Evidence,
     *,
     epoch_at_ms: int,
-    retired: Lesson | None = None,
+    ordinal: int,
+    before: Lesson | None = None,
 ) -> tuple[Lesson, LessonEvent]:
-    """Return a new active lesson from evidence that passed, and the event that records it.
+    """Return a new candidate from evidence that passed discovery, and the event that records it.
 
-    The evidence may be of an earlier epoch: the last in which its group was tested. `retired` is the
+    The evidence may be of an earlier epoch: the last in which its group was tested. `before` is the
     lesson of that id that lived before, if there was one.
     """
     lesson = Lesson(
@@ -116,40 +148,96 @@ def born(
         group=group,
         scope=scope,
         direction=1 if evidence.effect_rr > 0 else -1,
-        state="active",
-        reason="significant",
+        state="candidate",
+        reason="discovered",
         created_at_ms=epoch_at_ms,
         changed_at_ms=epoch_at_ms,
         evidence=evidence,
+        ordinal=ordinal,
     )
-    return lesson, _event(lesson, None if retired is None else retired.state)
+    return lesson, _event(lesson, None if before is None else before.state)
 
 
-def reviewed(lesson: Lesson, evidence: Evidence, parameters: Parameters) -> tuple[Lesson, LessonEvent | None]:
+def reviewed(
+    lesson: Lesson, evidence: Evidence, parameters: Parameters, *, regime_at_ms: int | None = None
+) -> tuple[Lesson, LessonEvent | None]:
     """Return the lesson after an epoch's evidence, and the event if its state changed.
 
-    An active lesson retires when its effect has lost its sign, when it has not been significant (p under
-    alpha, alone) for `insignificant_epochs`, or when no trade matched it for `unseen_ms`.
+    Parameters
+    ----------
+    lesson, evidence
+        The lesson, and what is known of it now.
+    parameters
+        The rules.
+    regime_at_ms
+        When the regime that it pins was last seen, in any group; None if it pins none.
 
     Notes
     -----
-    Source: spec section 7.
+    Source: spec section 7; docs/lessons.md has the table of reasons.
     """
-    if lesson.state != "active":
+    if lesson.state not in ("candidate", "active", "dormant"):
         return msgspec.structs.replace(lesson, evidence=evidence), None
     weak = lesson.insignificant_epochs + 1 if evidence.p_value > parameters.alpha else 0
     lesson = msgspec.structs.replace(lesson, evidence=evidence, insignificant_epochs=weak)
-    reason = None
-    if evidence.effect_rr * lesson.direction <= 0:
-        reason = "effect_turned"
-    elif weak >= parameters.insignificant_epochs:
-        reason = "significance_gone"
-    elif evidence.epoch_at_ms - evidence.stats.last_closed_at_ms > parameters.unseen_ms:
-        reason = "no_trade_matched"
-    if reason is None:
+    if lesson.state == "candidate":
+        change = _tried(lesson, parameters)
+    else:
+        change = _outlived(lesson, parameters, regime_at_ms) or _woken(lesson, parameters, regime_at_ms)
+    if change is None:
         return lesson, None
-    retired = msgspec.structs.replace(lesson, state="retired", reason=reason, changed_at_ms=evidence.epoch_at_ms)
-    return retired, _event(retired, lesson.state)
+    state, reason = change
+    changed = msgspec.structs.replace(lesson, state=state, reason=reason, changed_at_ms=evidence.epoch_at_ms)
+    return changed, _event(changed, lesson.state)
+
+
+def activation_e(lesson: Lesson, parameters: Parameters) -> tuple[float, float]:
+    """E-value of a lesson's forward test, and the one that it needs."""
+    seen = lesson.evidence.forward
+    found = e_value(seen.effect_rr, seen.error_rr, seen.n_clusters, lesson.direction)
+    return found, 1.0 / level(parameters.alpha, lesson.ordinal)
+
+
+def _tried(lesson: Lesson, parameters: Parameters) -> tuple[LessonState, str] | None:
+    """What becomes of a candidate."""
+    found, forward = lesson.evidence, lesson.evidence.forward
+    e, wanted = activation_e(lesson, parameters)
+    is_large = lesson.direction * found.shrunk_rr >= parameters.effect_min_rr
+    if e >= wanted and is_large and forward.n_clusters >= parameters.forward_min_clusters:
+        return "active", "confirmed"
+    if forward.n_clusters >= parameters.min_clusters:
+        if lesson.direction * forward.effect_rr <= 0.0:
+            return "retired", "not_confirmed"
+        if lesson.direction * forward.effect_rr + 2.0 * forward.error_rr < parameters.effect_min_rr:
+            return "retired", "too_small"
+    if found.epoch_at_ms - lesson.created_at_ms > parameters.candidate_ms:
+        return "retired", "not_confirmed"
+    return None
+
+
+def _outlived(lesson: Lesson, parameters: Parameters, regime_at_ms: int | None) -> tuple[LessonState, str] | None:
+    """Why a live lesson retires, if it does."""
+    found, forward = lesson.evidence, lesson.evidence.forward
+    if found.effect_rr * lesson.direction <= 0.0:
+        return "retired", "effect_turned"
+    if forward.n_clusters >= parameters.min_clusters and forward.effect_rr * lesson.direction <= 0.0:
+        return "retired", "effect_turned"
+    if lesson.insignificant_epochs >= parameters.insignificant_epochs:
+        return "retired", "significance_gone"
+    seen_at_ms = found.epoch_at_ms if regime_at_ms is None else regime_at_ms
+    if seen_at_ms - found.stats.last_closed_at_ms > parameters.unseen_ms:
+        return "retired", "no_trade_matched"
+    return None
+
+
+def _woken(lesson: Lesson, parameters: Parameters, regime_at_ms: int | None) -> tuple[LessonState, str] | None:
+    """Whether a live lesson falls asleep with its regime, or wakes up with it."""
+    away = regime_at_ms is not None and lesson.evidence.epoch_at_ms - regime_at_ms > parameters.dormant_ms
+    if away and lesson.state == "active":
+        return "dormant", "regime_away"
+    if not away and lesson.state == "dormant":
+        return "active", "regime_back"
+    return None
 
 
 def _event(lesson: Lesson, before: LessonState | None) -> LessonEvent:
@@ -166,4 +254,7 @@ def _event(lesson: Lesson, before: LessonState | None) -> LessonEvent:
         effect_rr=lesson.evidence.effect_rr,
         error_rr=lesson.evidence.error_rr,
         n=lesson.evidence.stats.n,
+        forward_effect_rr=lesson.evidence.forward.effect_rr,
+        forward_error_rr=lesson.evidence.forward.error_rr,
+        forward_n=lesson.evidence.forward.n,
     )

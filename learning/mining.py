@@ -8,12 +8,13 @@ decision knew of; counts and statistics use those of the epoch itself.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
 from learning.baseline import Baselines, baseline_sums
 from learning.cells import RR_SCALE, GroupCells, day_of
+from learning.clusters import REGIME
 from learning.findings import DaySums, Decided, Findings, GroupTest
 from learning.lessons import Evidence
 from learning.parameters import Parameters
@@ -83,7 +84,23 @@ def mine(
         days=days,
         tests=tuple(tests),
         evidence=evidence,
+        regimes_at_ms=_regimes(ordered, decided, epoch_at_ms),
     )
+
+
+def _regimes(groups: Sequence[GroupCells], decided: Decided, epoch_at_ms: int) -> dict[str, int]:
+    """When the regime that each lesson pins was last seen in an action of any group of its module here."""
+    seen: dict[str, int] = {}
+    for lesson in decided.lessons:
+        regime = {name: value for name, value in lesson.scope.items() if name in REGIME}
+        module = lesson.group.partition(".")[0]
+        for cells in groups if regime else ():
+            if cells.module == module:
+                rows = np.arange(cells.n)
+                rows = rows[(cells.column("counts_from_ms", rows) <= epoch_at_ms) & cells.matching(regime, rows)]
+                last = int(cells.column("action_at_ms", rows).max(initial=0))
+                seen[lesson.id] = max(seen.get(lesson.id, 0), last)
+    return seen
 
 
 def _trades(cells: GroupCells, epoch_at_ms: int) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from learning.lessons import Lesson
+from learning.lessons import LIVE, Lesson
 from learning.levers import confidence
 from learning.parameters import Parameters
 from leverloop.patterns import Module
@@ -64,9 +64,7 @@ def snapshot(
     -----
     Source: spec section 11.
     """
-    live = [
-        override(lesson, parameters) for lesson in lessons if lesson.state in ("active", "dormant") and lesson.levers
-    ]
+    live = [override(lesson, parameters) for lesson in lessons if lesson.state in LIVE and lesson.levers]
     return sealed(
         Snapshot(
             module=module,

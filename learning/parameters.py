@@ -52,9 +52,19 @@ class Parameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """Largest subset that is tested; statistics go to the module's max_dims whatever this says."""
     effect_min_rr: Positive = 0.15
     edge_min: Annotated[float, msgspec.Meta(ge=0.0)] = 0.0
-    alpha: Share = 0.01
-    """Of one look at everything; looking again each epoch is not paid for (docs/lessons.md), hence not 0.05."""
+    discovery_alpha: Share = 0.05
+    """Of one look at everything: what a subset has to pass to be nominated. Bounds nothing by itself."""
+    alpha: Share = 0.02
+    """Probability, at most, that any candidate of a module without an effect is ever activated (docs/lessons.md)."""
     min_clusters: PositiveInt = 8
+    forward_min_clusters: PositiveInt = 5
+    """Fewest clusters of trades closed after the nomination in which a lesson can be confirmed."""
+    candidate_ms: PositiveInt = 120 * DAY_MS
+    """How long a candidate may take to be confirmed."""
+    incremental_min_rr: Annotated[float, msgspec.Meta(ge=0.0)] = 0.1
+    """What a lesson has to add to every lesson of its group with a smaller scope, in R."""
+    dormant_ms: PositiveInt = 7 * DAY_MS
+    """How long the regime that a lesson pins has to be away for the lesson to be dormant."""
     regrow_frac: Positive = 0.02
     regrow_trades: PositiveInt = 20
     insignificant_epochs: PositiveInt = 28

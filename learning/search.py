@@ -12,7 +12,7 @@ from learning.clusters import ClusteredGroup
 from learning.cube import enumerate_subsets
 from learning.evidence import Effects, p_values, shrunk
 from learning.findings import AcceptedLesson, Candidate, Decided, GroupTest
-from learning.lessons import Evidence
+from learning.lessons import Evidence, Forward
 from learning.parameters import Parameters
 from learning.statistics import GroupView, subset_stats
 from leverloop.scope import Scope
@@ -36,6 +36,7 @@ class GroupSearch:
         known = cells.column("counts_from_ms", view.rows) <= decided.epoch_at_ms
         self.rows = view.rows[known]
         self.clustered = ClusteredGroup(cells, self.rows)
+        self._closed_at_ms = cells.column("closed_at_ms", self.rows)
         self.matched = {
             lesson.id: _by_trade(self.clustered.trade, cells.met(lesson.group, lesson.scope, self.rows))
             for lesson in decided.lessons
@@ -95,6 +96,24 @@ class GroupSearch:
             p_value=float(p_values(found)[0]),
             n_clusters=int(found.n_clusters[0]),
             stats=stats,
+            forward=Forward() if lesson is None else self._forward(lesson, codes, rr),
+        )
+
+    def _forward(self, lesson: AcceptedLesson, codes: npt.NDArray[np.int32], rr: npt.NDArray[np.float64]) -> Forward:
+        """Return the same on the trades that closed after the nomination."""
+        later = np.flatnonzero(self._closed_at_ms > lesson.created_at_ms)
+        if not len(later):
+            return Forward()
+        found = ClusteredGroup(self.cells, self.rows[later]).cautious(
+            codes[None, :], rr[later], (rr - self.day_part)[later]
+        )
+        effect, error = float(found.effect_rr[0]), float(found.error_rr[0])
+        known = np.isfinite(effect) and np.isfinite(error)
+        return Forward(
+            n=int(found.n[0]),
+            n_clusters=int(found.n_clusters[0]),
+            effect_rr=effect if known else 0.0,
+            error_rr=error if known else 0.0,
         )
 
     def effects(self, subsets: npt.NDArray[np.int32], rr: npt.NDArray[np.float64]) -> Effects:
@@ -107,7 +126,7 @@ class GroupSearch:
         The book asks again, after all that every group looked at.
         """
         rules = self.parameters
-        paid = p_values(found) * tested * rules.lesson_max_dims <= rules.alpha
+        paid = p_values(found) * tested * rules.lesson_max_dims <= rules.discovery_alpha
         large = [
             abs(shrunk(effect, error)) >= rules.effect_min_rr  # a small effect must not stand before a large one
             for effect, error in zip(found.effect_rr.tolist(), found.error_rr.tolist(), strict=True)

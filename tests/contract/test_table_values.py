@@ -16,7 +16,7 @@ import pytest
 from learning.baseline import GroupBaseline
 from learning.book import Book
 from learning.findings import AcceptedLesson, Candidate, Decided, Findings, GroupTest
-from learning.lessons import born
+from learning.lessons import nominated
 from learning.outcome import Companion
 from learning.progress import Passed
 from learning.rows import row_of
@@ -47,7 +47,9 @@ SCOPE: dict[str, Any] = {"bucket": "micro", "bucket_rank_position": 2}
 STATS = some_stats(avg_rr=0.75, win_rate=0.5, rr_baseline=0.125, delta_rr=0.625, edge_raw=None, field_coherence=None)
 EVIDENCE = some_evidence(STATS, effect_rr=0.75, error_rr=0.125, shrunk_rr=0.5, p_value=0.001953125)
 GROUP = "pm.uptrend.S1.buy_flag|entry"
-LESSON, EVENT = born("pm_strength", "pm", GROUP, SCOPE, EVIDENCE, epoch_at_ms=START_MS)
+NOMINATED, NOMINATION = nominated("pm_strength", "pm", GROUP, SCOPE, EVIDENCE, epoch_at_ms=START_MS, ordinal=1)
+LESSON = msgspec.structs.replace(NOMINATED, state="active", reason="significant")
+EVENT = msgspec.structs.replace(NOMINATION, to_state="active", reason="significant")
 TEST = GroupTest(
     group=GROUP, trades=40, lessons_version=1, tested_by_dims=(3, 2, 1),
     candidates=(Candidate(scope=SCOPE, evidence=EVIDENCE),),

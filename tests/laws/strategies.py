@@ -3,7 +3,7 @@
 from hypothesis import strategies as st
 
 from learning.evidence import shrunk
-from learning.lessons import Evidence
+from learning.lessons import Evidence, Forward
 from tests.laws.examples import START_MS, some_evidence, some_stats
 
 wild = st.floats(-1e9, 1e9) | st.floats(-3, 3) | st.just(0.0)
@@ -21,6 +21,7 @@ def evidences(draw: st.DrawFn) -> Evidence:
         variance=draw(st.none() | positive),
         delta_rr=draw(wild),
         edge_raw=draw(st.none() | wild),
+        effect_rr=draw(st.none() | wild),
         last_closed_at_ms=START_MS - draw(st.integers(0, 10**10)),
     )
     return some_evidence(
@@ -30,4 +31,12 @@ def evidences(draw: st.DrawFn) -> Evidence:
         shrunk_rr=shrunk(effect, error),
         p_value=draw(st.floats(0, 1)),
         n_clusters=draw(st.integers(1, 1000)),
+        forward=draw(st.just(Forward()) | forwards()),
     )
+
+
+@st.composite
+def forwards(draw: st.DrawFn) -> Forward:
+    """Any forward test."""
+    n = draw(st.integers(1, 10**5))
+    return Forward(n=n, n_clusters=draw(st.integers(1, 1000)), effect_rr=draw(wild), error_rr=draw(positive))

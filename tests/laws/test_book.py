@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from learning.book import Book, close_epoch, decision, opened
 from learning.findings import Candidate, Findings, GroupTest
-from learning.lessons import Evidence, Lesson, lesson_id, reviewed
+from learning.forward import level
+from learning.lessons import LIVE, Evidence, Forward, Lesson, activation_e, lesson_id, nominated, reviewed
 from learning.overrides import snapshot
 from learning.parameters import Parameters
 from leverloop.diagnosis import check_finite
@@ -26,14 +27,18 @@ SCOPES: tuple[dict[str, Any], ...] = (
     {"bucket": "mid", "macro_phase": "Dip"},
     {"bucket": "nano", "macro_phase": "Dip", "bucket_rank_position": 2},
 )
-STRONG = some_evidence()
+STRONG = some_evidence(some_stats(effect_rr=0.8))
+CONFIRMING = Forward(n=80, n_clusters=40, effect_rr=0.8, error_rr=0.1)
 
 
 @st.composite
 def group_tests(draw: st.DrawFn, group: str) -> GroupTest:
     chosen = draw(st.sets(st.sampled_from(range(3))))
     # Evidence that passes is rare among all there is: have some.
-    of = st.one_of(evidences(), st.floats(-3, 3).map(lambda e: some_evidence(effect_rr=e, shrunk_rr=e * 0.9)))
+    of = st.one_of(
+        evidences(),
+        st.floats(-3, 3).map(lambda e: some_evidence(some_stats(effect_rr=e), effect_rr=e, shrunk_rr=e * 0.9)),
+    )
     return GroupTest(
         group=group,
         trades=draw(st.integers(20, 200)),
@@ -139,7 +144,7 @@ def check_published(book: Book) -> None:
     check_finite(msgspec.to_builtins(decision(book)))
     assert msgspec.msgpack.decode(msgspec.msgpack.encode(book), type=Book) == book
     told = {lesson.id for lesson in decision(book).lessons}
-    assert told == {lesson.id for lesson in book.lessons.values() if lesson.state in ("active", "dormant")}
+    assert told == {lesson.id for lesson in book.lessons.values() if lesson.state in ("candidate", *LIVE)}
     for module in MODULES:
         mine = [book.lessons[name] for name in sorted(book.lessons) if book.lessons[name].module == module]
         found = snapshot(
@@ -218,7 +223,9 @@ def test_a_lesson_lives_until_its_evidence_turns_fades_or_falls_silent(found: li
             continue
         weak = weak + 1 if evidence.p_value > PARAMETERS.alpha else 0
         silent_ms = evidence.epoch_at_ms - evidence.stats.last_closed_at_ms
-        gone = evidence.effect_rr <= 0 or weak >= 2 or silent_ms > PARAMETERS.unseen_ms
+        forward = evidence.forward
+        turned = evidence.effect_rr <= 0 or (forward.n_clusters >= 8 and forward.effect_rr <= 0)
+        gone = turned or weak >= 2 or silent_ms > PARAMETERS.unseen_ms
         assert (lesson.state == "retired") is gone
         assert (event is not None) is gone
 
@@ -247,6 +254,73 @@ def test_significance_may_be_gone_for_a_while_but_not_for_long() -> None:
     assert event is not None
 
 
+@given(evidences(), st.integers(1, 10**4))
+def test_a_candidate_is_confirmed_by_trades_after_its_nomination_and_by_nothing_else(
+    found: Evidence, ordinal: int
+) -> None:
+    evidence = msgspec.structs.replace(found, epoch_at_ms=START_MS + EPOCH_MS)
+    candidate = alive(state="candidate", ordinal=ordinal)
+    lesson, event = reviewed(candidate, evidence, PARAMETERS)
+    e, wanted = activation_e(lesson, PARAMETERS)
+    assert wanted == pytest.approx(1 / level(PARAMETERS.alpha, ordinal))
+    if lesson.state == "active":
+        assert e >= wanted
+        assert evidence.shrunk_rr >= PARAMETERS.effect_min_rr
+        assert evidence.forward.effect_rr > 0
+    assert (event is not None) is (lesson.state != "candidate")
+    unseen = msgspec.structs.replace(evidence, forward=Forward())
+    assert reviewed(candidate, unseen, PARAMETERS)[1] is None, "without a trade since there is nothing to say"
+
+
+def test_what_becomes_of_a_candidate() -> None:
+    def after(forward: Forward, days: int = 1, **fields: Any) -> tuple[str, str]:
+        at_ms = START_MS + days * 86_400_000
+        found = some_evidence(epoch_at_ms=at_ms, forward=forward, **fields)
+        lesson, _ = reviewed(alive(state="candidate", reason="discovered"), found, PARAMETERS)
+        return lesson.state, lesson.reason
+
+    assert after(CONFIRMING) == ("active", "confirmed")
+    assert after(CONFIRMING, shrunk_rr=0.1) == ("candidate", "discovered")
+    assert after(Forward(n=20, n_clusters=8, effect_rr=-0.1, error_rr=0.2)) == ("retired", "not_confirmed")
+    assert after(Forward(n=20, n_clusters=7, effect_rr=-0.1, error_rr=0.2)) == ("candidate", "discovered")
+    assert after(Forward(n=900, n_clusters=80, effect_rr=0.03, error_rr=0.05)) == ("retired", "too_small")
+    assert after(Forward(n=9, n_clusters=4, effect_rr=0.3, error_rr=0.3), days=121) == ("retired", "not_confirmed")
+
+
+def test_a_lesson_sleeps_while_its_regime_is_away_and_does_not_retire_for_it() -> None:
+    day_ms = 86_400_000
+    lesson = alive()
+    for days, regime, state in ((7, 0, "active"), (8, 0, "dormant"), (60, 0, "dormant"), (61, 61, "retired")):
+        found = some_evidence(epoch_at_ms=START_MS + days * day_ms)
+        lesson, _ = reviewed(lesson, found, PARAMETERS, regime_at_ms=START_MS + regime * day_ms)
+        assert lesson.state == state
+    assert lesson.reason == "no_trade_matched", "the regime was there, and no trade"
+    found = some_evidence(some_stats(last_closed_at_ms=START_MS + 61 * day_ms), epoch_at_ms=START_MS + 62 * day_ms)
+    woken, event = reviewed(alive(state="dormant"), found, PARAMETERS, regime_at_ms=START_MS + 61 * day_ms)
+    assert (woken.state, woken.reason, event is not None) == ("active", "regime_back", True)
+
+
+@pytest.mark.parametrize(
+    ("whole", "ancestor", "is_new"),
+    [(0.8, 0.6, True), (0.8, 0.75, False), (-0.1, -0.5, False), (None, 0.0, False)],
+)
+def test_a_refinement_adds_to_every_lesson_above_it(whole: float | None, ancestor: float, is_new: bool) -> None:
+    """Its effect beside the others is +0.8 each time; what counts is the whole of it too."""
+    above, _ = nominated(
+        "pm_strength", "pm", GROUPS[0], {"bucket": "nano"}, some_evidence(some_stats(effect_rr=ancestor)),
+        epoch_at_ms=START_MS, ordinal=1,
+    )  # fmt: skip
+    book = Book(epoch_at_ms=START_MS, lessons={above.id: above})
+    found = Candidate(scope=SCOPES[2], evidence=_strong(stats=some_stats(effect_rr=whole)))
+    test = GroupTest(group=GROUPS[0], trades=100, lessons_version=0, tested_by_dims=(5, 5, 5), candidates=(found,))
+    after = close_epoch(book, [Findings(partition=0, epoch_at_ms=START_MS + EPOCH_MS, tests=(test,))], PARAMETERS)
+    assert (len(after.lessons) == 2) is is_new
+
+
+def _strong(**fields: Any) -> Evidence:
+    return msgspec.structs.replace(STRONG, **({"epoch_at_ms": START_MS + EPOCH_MS} | fields))
+
+
 def a_test(group: str, looked_at: int, *candidates: Candidate) -> GroupTest:
     return GroupTest(
         group=group, trades=100, lessons_version=0, tested_by_dims=(looked_at, 0, 0), candidates=candidates
@@ -255,7 +329,7 @@ def a_test(group: str, looked_at: int, *candidates: Candidate) -> GroupTest:
 
 def test_a_candidate_of_an_earlier_epoch_makes_a_lesson_of_this_one() -> None:
     """Less was looked at than before: what did not pass then passes now, and is as old as the decision."""
-    waiting = Candidate(scope=SCOPES[0], evidence=some_evidence(p_value=1e-5, epoch_at_ms=START_MS + EPOCH_MS))
+    waiting = Candidate(scope=SCOPES[0], evidence=_strong(p_value=1e-5))
     first = Findings(
         partition=0,
         epoch_at_ms=START_MS + EPOCH_MS,
@@ -271,7 +345,7 @@ def test_a_candidate_of_an_earlier_epoch_makes_a_lesson_of_this_one() -> None:
 
 
 def test_a_lesson_that_comes_back_was_retired_before_and_not_in_the_same_epoch() -> None:
-    strong = Candidate(scope=SCOPES[0], evidence=some_evidence(epoch_at_ms=START_MS + EPOCH_MS))
+    strong = Candidate(scope=SCOPES[0], evidence=_strong())
     first = Findings(partition=0, epoch_at_ms=START_MS + EPOCH_MS, tests=(a_test(GROUPS[0], 5, strong),))
     book = close_epoch(Book(epoch_at_ms=START_MS), [first], PARAMETERS)
     (name,) = book.lessons
@@ -279,25 +353,30 @@ def test_a_lesson_that_comes_back_was_retired_before_and_not_in_the_same_epoch()
         partition=0,
         epoch_at_ms=START_MS + 2 * EPOCH_MS,
         tests=first.tests,
-        evidence={name: some_evidence(effect_rr=-0.5, epoch_at_ms=START_MS + 2 * EPOCH_MS)},
+        evidence={
+            name: _strong(
+                epoch_at_ms=START_MS + 2 * EPOCH_MS,
+                forward=Forward(n=20, n_clusters=8, effect_rr=-0.1, error_rr=0.2),
+            )
+        },
     )
     book = close_epoch(book, [turned], PARAMETERS)
-    assert [(e.from_state, e.to_state) for e in book.events] == [("active", "retired")]
+    assert [(e.from_state, e.to_state) for e in book.events] == [("candidate", "retired")]
     third = msgspec.structs.replace(first, epoch_at_ms=START_MS + 3 * EPOCH_MS)
     book = close_epoch(book, [third], PARAMETERS)
-    assert [(e.from_state, e.to_state) for e in book.events] == [("retired", "active")]
-    assert book.lessons[name].created_at_ms == START_MS + 3 * EPOCH_MS
+    assert [(e.from_state, e.to_state) for e in book.events] == [("retired", "candidate")]
+    assert (book.lessons[name].created_at_ms, book.lessons[name].ordinal) == (START_MS + 3 * EPOCH_MS, 2)
 
 
 def test_a_losing_pattern_makes_a_lesson_as_a_winning_one_does() -> None:
-    strong = some_evidence(effect_rr=-0.8, shrunk_rr=-0.78, epoch_at_ms=START_MS + EPOCH_MS)
+    strong = some_evidence(some_stats(effect_rr=-0.8), effect_rr=-0.8, shrunk_rr=-0.78, epoch_at_ms=START_MS + EPOCH_MS)
     test = a_test(GROUPS[0], 5, Candidate(scope=SCOPES[0], evidence=strong))
     found = Findings(partition=0, epoch_at_ms=START_MS + EPOCH_MS, tests=(test,))
     book = close_epoch(Book(epoch_at_ms=START_MS), [found], PARAMETERS)
     (lesson,) = book.lessons.values()
     assert (lesson.direction, lesson.state, lesson.pattern_key, lesson.action_category) == (
         -1,
-        "active",
+        "candidate",
         "pm.up.S1.a",
         "entry",
     )

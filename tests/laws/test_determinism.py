@@ -19,8 +19,10 @@ from leverloop.scope import DEFAULT_SCHEMA
 from tests.laws.pipeline import Pipeline
 from tests.laws.streams import Stream, small_stream
 
-PARAMETERS = Parameters(epoch_ms=DAY_MS, alpha=0.3, min_clusters=4, insignificant_epochs=3)
-STREAM = small_stream(7, trades=110, days=10, edge_rr=4.0)
+PARAMETERS = Parameters(
+    epoch_ms=DAY_MS, alpha=0.9, discovery_alpha=0.9, min_clusters=4, forward_min_clusters=2, insignificant_epochs=3
+)
+STREAM = small_stream(7, trades=190, days=16, edge_rr=4.0)
 
 
 def piped(stream: Stream, partitions: int, seed: int, *, crashes: bool = False) -> Pipeline:

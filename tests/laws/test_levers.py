@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from learning.lessons import Evidence, Lesson, born
+from learning.lessons import Evidence, Lesson, nominated
 from learning.levers import confidence, stepped, target
 from learning.outcome import group_of
 from learning.parameters import HOUR_MS, Parameters
@@ -23,10 +23,9 @@ CATEGORIES: tuple[ActionCategory, ...] = ("entry", "add", "trim", "exit", "alloc
 def a_lesson(evidence: Evidence, category: ActionCategory = "entry", **fields: object) -> Lesson:
     module = "dm" if category == "allocation" else "pm"
     kind = "dm_alloc" if module == "dm" else "pm_strength"
-    lesson, _ = born(
-        kind, module, group_of(f"{module}.f.s.m", category), {"bucket": "micro"}, evidence, epoch_at_ms=START_MS
-    )  # type: ignore[arg-type]
-    return msgspec.structs.replace(lesson, **fields)
+    group = group_of(f"{module}.f.s.m", category)
+    lesson, _ = nominated(kind, module, group, {"bucket": "micro"}, evidence, epoch_at_ms=START_MS, ordinal=1)  # type: ignore[arg-type]
+    return msgspec.structs.replace(lesson, **({"state": "active"} | fields))
 
 
 @given(st.lists(evidences(), min_size=1, max_size=8), st.sampled_from(CATEGORIES))

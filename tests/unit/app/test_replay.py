@@ -16,8 +16,8 @@ from leverloop.errors import BadConfig
 from leverloop.scope import DEFAULT_SCHEMA
 from tests.laws.streams import Document, small_stream
 
-PARAMETERS = Parameters(epoch_ms=DAY_MS, alpha=0.3, min_clusters=4)
-STREAM = small_stream(7, trades=110, days=10, edge_rr=4.0)
+PARAMETERS = Parameters(epoch_ms=DAY_MS, alpha=0.9, discovery_alpha=0.9, min_clusters=4, forward_min_clusters=2)
+STREAM = small_stream(7, trades=240, days=22, edge_rr=4.0)
 
 
 def laid_out(folder: Path, actions: list[Any] = STREAM[0], trades: list[Any] = STREAM[1]) -> Path:
@@ -47,7 +47,7 @@ def test_all_outcomes_count_by_the_end(tmp_path: Path) -> None:
         len(STREAM[1]),
     )
     assert any(lesson.levers for lesson in replay.book.lessons.values())
-    assert [event.to_state for event in report.lesson_events][:1] == ["active"]
+    assert [event.to_state for event in report.lesson_events][:1] == ["candidate"]
 
 
 def test_twice_is_the_same(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from learning.lessons import Lesson, LessonState, born
+from learning.lessons import Lesson, LessonState, nominated
 from learning.levers import confidence
 from learning.overrides import override, snapshot
 from learning.parameters import Parameters
@@ -18,7 +18,7 @@ def a_lesson(module: Module = "pm", *, state: LessonState = "active", name: str 
     kind, group, lever = (
         ("pm_strength", "pm.up.S1.a|entry", "size_mult") if module == "pm" else ("dm_alloc", "dm.x.y.z|allocation", "alloc_mult")
     )  # fmt: skip
-    lesson, _ = born(kind, module, group, {"bucket": name}, some_evidence(), epoch_at_ms=START_MS)  # type: ignore[arg-type]
+    lesson, _ = nominated(kind, module, group, {"bucket": name}, some_evidence(), epoch_at_ms=START_MS, ordinal=1)  # type: ignore[arg-type]
     return msgspec.structs.replace(lesson, levers={lever: 1.1}, state=state)
 
 

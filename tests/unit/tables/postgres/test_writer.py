@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from app.embedded.postgres import EmbeddedPostgres
-from learning.lessons import Lesson, LessonEvent, born, reviewed
+from learning.lessons import Lesson, LessonEvent, nominated, reviewed
 from learning.parameters import Parameters
 from leverloop.errors import BadInput, Unavailable
 from leverloop.testing import make_override, make_snapshot
@@ -23,7 +23,10 @@ from tests.laws.examples import START_MS, some_evidence
 pytestmark = pytest.mark.postgres
 
 GROUP = "pm.uptrend.S1.buy_flag|entry"
-LESSON, BORN = born("pm_strength", "pm", GROUP, {"bucket": "micro"}, some_evidence(), epoch_at_ms=START_MS)
+CANDIDATE, BORN = nominated(
+    "pm_strength", "pm", GROUP, {"bucket": "micro"}, some_evidence(), epoch_at_ms=START_MS, ordinal=1
+)
+LESSON = msgspec.structs.replace(CANDIDATE, state="active", reason="confirmed")
 
 
 class Reader:
@@ -56,7 +59,7 @@ async def test_a_lesson_is_a_row_that_follows_its_record(read: Reader) -> None:
     for offset, each in enumerate((BORN, event)):
         await read.model.write("events", 0, offset, each)
     assert await read.rows("SELECT from_state, to_state FROM lesson_events ORDER BY epoch_at_ms") == [
-        (None, "active"),
+        (None, "candidate"),
         ("active", "retired"),
     ]
 
