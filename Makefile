@@ -12,13 +12,14 @@ SPEED ?=
 SEED ?=
 DATA ?= .leverloop/$(if $(KAFKA),demo-kafka,demo)
 
-BENCHES := bench-cube bench-incremental bench-recovery bench-changelog
+BENCHES := bench-cube bench-incremental bench-recovery bench-changelog bench-lessons bench-peers bench-uplift
+PEERS := $(VENV)/bench/.installed
 .PHONY: help setup demo test check format $(BENCHES) lock clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@echo "  make bench-cube, bench-incremental, bench-recovery, bench-changelog: see benchmarks/README.md"
+	@echo "  make $(BENCHES): see benchmarks/README.md"
 	@echo "  make demo takes FOR=2m KAFKA=1 CANDLES=folder SPEED=28800 SEED=1 DATA=folder"
 
 setup: $(STAMP) ## create .venv from the lock, with .venv/bin/leverloop
@@ -44,9 +45,19 @@ format: $(STAMP) ## format the code, and mend what can be mended
 $(BENCHES): bench-%: $(STAMP)
 	$(BIN)/python -m benchmarks.$*
 
+bench-peers: $(PEERS)
+
+# pysubgroup wants NumPy below 2, which is built for Python up to 3.12
+$(PEERS): benchmarks/peers/requirements.lock | $(STAMP)
+	@$(BIN)/python -m venv $(VENV)/bench
+	@$(VENV)/bench/bin/python -m pip install --quiet --disable-pip-version-check --only-binary :all: --require-hashes \
+	  -r $< && touch $@ || { rm -rf $(VENV)/bench; echo "pysubgroup cannot be installed here: its rows will be missing"; }
+
 lock: ## resolve the dependencies anew (needs uv)
 	uv pip compile pyproject.toml --group dev --universal --generate-hashes --python-version 3.11 \
 	  --no-emit-package leverloop --no-annotate --no-header -o requirements.lock
+	uv pip compile --group bench --universal --generate-hashes --python-version 3.11 --no-annotate --no-header \
+	  -o benchmarks/peers/requirements.lock
 
 clean: ## remove .venv, caches and the demo's data
 	rm -rf $(VENV) .leverloop .pytest_cache .mypy_cache .ruff_cache .hypothesis

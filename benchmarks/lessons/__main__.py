@@ -7,7 +7,6 @@ python -m benchmarks.lessons [--seeds 1-5] [--trades 6000] [--days 180] [--shock
 from __future__ import annotations
 
 import argparse
-import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
@@ -19,49 +18,10 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.lessons.fates import Fate, fates, scope_text
-from benchmarks.lessons.replayed import off_neutral, replayed
-from benchmarks.planted_streams import Score, Stream, add_options, cache_of, made, programs, score
+from benchmarks.lessons.measuring import Result, measured
+from benchmarks.planted_streams import Stream, add_options, cache_of, programs
 from learning.kernels import compile_kernels
 from learning.parameters import Parameters
-
-
-class Result(msgspec.Struct, frozen=True, kw_only=True):
-    """What one stream came to."""
-
-    stream: Stream
-    score: Score
-    activated: int
-    """Lessons that were active at any time."""
-    execution: int
-    """Execution levers that were off neutral at any time."""
-    published: list[tuple[str, str, str, float]]
-    """Those at the end: (group, scope, lever, value)."""
-    epochs: int
-    seconds: float
-    fates: list[Fate]
-
-
-def measured(stream: Stream, parameters: Parameters, cache: Path) -> Result:
-    """Replay one stream and score it."""
-    folder = made(stream, cache)
-    with tempfile.TemporaryDirectory() as out:
-        run = replayed(folder, Path(out), parameters)
-        scored = score(folder, Path(out, "lessons.json"))
-    moved = {key for _, lessons in run.history for key in off_neutral(lessons)}
-    return Result(
-        stream=stream,
-        score=scored,
-        activated=len({event.lesson_id for event in run.events if event.to_state == "active"}),
-        execution=len(moved),
-        published=[
-            (run.lessons[name].group, scope_text(run.lessons[name].scope), lever, value)
-            for (name, lever), value in off_neutral(run.lessons).items()
-        ],
-        epochs=run.epochs,
-        seconds=run.seconds,
-        fates=fates(run, msgspec.json.decode((folder / "truth.json").read_bytes()), parameters),
-    )
 
 
 def settled(words: Sequence[str]) -> Parameters:
@@ -95,13 +55,13 @@ def life(results: Sequence[Result]) -> Table:
     """One row a stream and planted edge (and lesson about it)."""
     table = Table(title="planted edges: days from the beginning, effects in R")
     for name in (
-        "seed", "edge", "lesson's scope", "state", "active", "left then", "said then", "retired", "reason",
+        "seed", "edge", "lesson's scope", "state", "found", "active", "left then", "said then", "retired", "reason",
         "half-life d", "neutral from",
     ):  # fmt: skip
         table.add_column(name, overflow="fold", justify="left" if name in {"edge", "reason", "state"} else "right")
     for result in results:
         for fate in result.fates:
-            table.add_row(str(result.stream.seed), *map(_text, msgspec.structs.astuple(fate)[:10]))
+            table.add_row(str(result.stream.seed), *map(_text, msgspec.structs.astuple(fate)))
     return table
 
 

@@ -25,6 +25,8 @@ class Fate(msgspec.Struct, frozen=True, kw_only=True):
     edge: str
     lesson_scope: str = ""
     state: str = "never found"
+    found_day: float | None = None
+    """When it was first heard of, be it as a candidate."""
     active_day: float | None = None
     true_rr: float | None = None
     """What was left of the edge when the lesson became active."""
@@ -39,13 +41,23 @@ class Fate(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def fates(run: Replayed, truth: dict[str, Any], parameters: Parameters) -> list[Fate]:
-    """Fates of the planted edges: of each lesson on an edge's group and side that pins what it pins, or part of it."""
+    """Fates of the planted edges.
+
+    Of every lesson on the edge's group and side that pins what the edge pins, or was live and pins part of that,
+    or more; one line without a lesson for an edge that had none.
+    """
     found: list[Fate] = []
+    last = {name: lesson for _, lessons in run.history for name, lesson in lessons.items()}
+    live = {event.lesson_id for event in run.events if event.to_state in LIVE}
     for edge in truth["edges"]:
         name = f"{edge['pattern_key']} {edge['action_category']} {scope_text(edge['scope'])} {edge['effect_rr']:+.2f}"
         if edge["half_life_days"]:
             name += f", half-life {edge['half_life_days']:g} d"
-        related = [lesson for lesson in run.lessons.values() if _related(lesson, edge)]
+        related = [
+            lesson
+            for lesson in last.values()
+            if _related(lesson, edge) and (lesson.id in live or lesson.scope == edge["scope"])
+        ]
         related.sort(key=lambda lesson: (lesson.scope != edge["scope"], lesson.created_at_ms))
         found += [_fate(name, edge, lesson, run, parameters) for lesson in related] or [Fate(edge=name)]
     return found
@@ -67,11 +79,15 @@ def _fate(name: str, edge: dict[str, Any], lesson: Lesson, run: Replayed, parame
     begun = next((event for event in events if event.to_state == "active"), None)
     ended = events[-1] if events and events[-1].to_state == "retired" else None
     day = None if begun is None else _day(begun.epoch_at_ms)
-    last = next((then[lesson.id] for _, then in reversed(run.history) if then[lesson.id].state in LIVE), None)
+    last = next(
+        (then[lesson.id] for _, then in reversed(run.history) if lesson.id in then and then[lesson.id].state in LIVE),
+        None,
+    )
     return Fate(
         edge=name,
         lesson_scope=scope_text(lesson.scope),
         state=lesson.state,
+        found_day=_day(events[0].epoch_at_ms) if events else None,
         active_day=day,
         true_rr=None if day is None else _left(edge, day),
         effect_rr=None if begun is None else begun.effect_rr,

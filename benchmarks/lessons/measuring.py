@@ -1,0 +1,53 @@
+"""One stream replayed, scored, and looked into."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import msgspec
+
+from benchmarks.lessons.fates import Fate, fates, scope_text
+from benchmarks.lessons.replayed import off_neutral, replayed
+from benchmarks.planted_streams import Score, Stream, made, score
+from learning.parameters import Parameters
+
+__all__ = ["Result", "measured"]
+
+
+class Result(msgspec.Struct, frozen=True, kw_only=True):
+    """What one stream came to."""
+
+    stream: Stream
+    score: Score
+    activated: int
+    """Lessons that were active at any time."""
+    execution: int
+    """Execution levers that were off neutral at any time."""
+    published: list[tuple[str, str, str, float]]
+    """Those at the end: (group, scope, lever, value)."""
+    epochs: int
+    seconds: float
+    fates: list[Fate]
+
+
+def measured(stream: Stream, parameters: Parameters, cache: Path) -> Result:
+    """Replay one stream and score it."""
+    folder = made(stream, cache)
+    with tempfile.TemporaryDirectory() as out:
+        run = replayed(folder, Path(out), parameters)
+        scored = score(folder, Path(out, "lessons.json"))
+    moved = {key for _, lessons in run.history for key in off_neutral(lessons)}
+    return Result(
+        stream=stream,
+        score=scored,
+        activated=len({event.lesson_id for event in run.events if event.to_state == "active"}),
+        execution=len(moved),
+        published=[
+            (run.lessons[name].group, scope_text(run.lessons[name].scope), lever, value)
+            for (name, lever), value in off_neutral(run.lessons).items()
+        ],
+        epochs=run.epochs,
+        seconds=run.seconds,
+        fates=fates(run, msgspec.json.decode((folder / "truth.json").read_bytes()), parameters),
+    )
