@@ -7,6 +7,7 @@ the benchmarks that need them say so and end.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import subprocess
 import sys
@@ -59,13 +60,28 @@ def programs() -> Path:
     return _FOLDER
 
 
-def made(stream: Stream, cache: Path) -> Path:
-    """Folder with the stream's files, written unless they are there."""
+def made(stream: Stream, cache: Path, *, edges: Sequence[dict[str, Any]] | None = None) -> Path:
+    """Folder with the stream's files, written unless they are there.
+
+    Parameters
+    ----------
+    stream, cache
+        What, and where its folder is to be.
+    edges
+        As in truth.json, planted in place of the generator's own.
+    """
     folder = cache / stream.name
+    more: list[str] = []
+    if edges is not None:
+        text = json.dumps(list(edges))
+        folder = cache / f"{stream.name}-{hashlib.blake2b(text.encode(), digest_size=4).hexdigest()}"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "edges.json").write_text(text)
+        more = ["--edges", str(folder / "edges.json")]
     if not (folder / "truth.json").is_file():  # written last
         options = {"seed": stream.seed, "trades": stream.trades, "days": stream.days, "shock-rho": stream.shock_rho}
         words = [word for name, value in options.items() for word in (f"--{name}", f"{value}")]
-        _run("planted.py", ["--out", str(folder), *words, *(["--null"] if stream.null else [])])
+        _run("planted.py", ["--out", str(folder), *words, *(["--null"] if stream.null else []), *more])
     return folder
 
 
