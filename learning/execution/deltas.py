@@ -7,8 +7,8 @@ refinement has to add to what stands. docs/execution.md has the method.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Final
+from collections.abc import Iterable
+from typing import Final
 
 import msgspec
 import numpy as np
@@ -18,45 +18,29 @@ from learning.cells import GroupCells
 from learning.clusters import ClusteredGroup
 from learning.cube import enumerate_subsets
 from learning.evidence import shrunk
-from learning.execution.clusterings import Clusterings
 from learning.execution.findings import AcceptedLever, LeverCandidate, LeverEvidence, LeverSearch
-from learning.execution.means import Means, clustered_means, interval, upper_p
-from learning.execution.values import DeltaValues
+from learning.execution.questions import PreparedRows, Questions, Screened
 from learning.parameters import Parameters
-from learning.postings import Inside
 from leverloop.scope import Scope
 
-__all__ = ["ADDED_MIN_RR", "GroupDeltas"]
+__all__ = ["GroupDeltas"]
 
-ADDED_MIN_RR: Final = 0.1
-"""What a refinement adds to every accepted ancestor (spec section 7), in R."""
 _MOST_WEIGHED: Final = 64
 """Subsets of one size and lever whose cautious errors are looked at, most significant first."""
 
 
-class _Question(msgspec.Struct, frozen=True, kw_only=True):
-    """Values of one lever, compared with its neutral and with each accepted ancestor.
-
-    columns: (n_values * (1 + n_ancestors), n_rows), first the deltas, then what they add to each ancestor.
-    blocks: clusters of the same shape.
-    """
+class _Search(msgspec.Struct, frozen=True, kw_only=True):
+    """One lever of a group: the subsets that are looked at, and how small p has to be at each size."""
 
     lever: str
     values: tuple[float, ...]
-    columns: npt.NDArray[np.float64]
-    blocks: npt.NDArray[np.int64]
+    subsets: npt.NDArray[np.int32]
+    bars: npt.NDArray[np.float64]
 
-    def p(self, found: Means) -> npt.NDArray[np.float64]:
-        """P of all that is claimed of each value, the largest of its parts: (n_subsets, n_values)."""
-        above = np.where(np.arange(len(self.columns)) < len(self.values), 0.0, ADDED_MIN_RR)
-        return self._parts(upper_p(found, above)).max(axis=1)
-
-    def added(self, found: Means) -> npt.NDArray[np.float64]:
-        """Least that each value adds: (n_subsets, n_values)."""
-        return self._parts(found.mean).min(axis=1)
-
-    def _parts(self, of_columns: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        return of_columns.reshape(len(of_columns), -1, len(self.values))
+    @property
+    def dims(self) -> npt.NDArray[np.int64]:
+        """Dimensions that each subset pins: (n_subsets,) int64."""
+        return (self.subsets != 0).sum(axis=1)
 
 
 class GroupDeltas:
@@ -85,20 +69,8 @@ class GroupDeltas:
         clustered: ClusteredGroup | None = None,
     ) -> None:
         self._cells, self._rows, self._parameters = cells, rows, parameters
-        self._clustered = clustered or ClusteredGroup(cells, rows)
-        self._clusterings = Clusterings(cells, rows, self._clustered)
-        self._values = DeltaValues(cells, rows, parameters.rr_cap)
-        self._own: dict[str, list[tuple[AcceptedLever, npt.NDArray[np.bool_]]]] = {}
-        self._elsewhere: dict[str, npt.NDArray[np.bool_]] = {}
-        for standing in accepted:
-            if standing.lever not in self._values.levers:
-                continue
-            met = self._of_trades(cells.met(standing.group, standing.scope, rows))
-            if standing.group == cells.group:
-                self._own.setdefault(standing.lever, []).append((standing, met))
-            else:
-                before = self._elsewhere.get(standing.lever, np.zeros(len(rows), dtype=np.bool_))
-                self._elsewhere[standing.lever] = before | met
+        self._prepared = PreparedRows(cells, rows, parameters.rr_cap, clustered)
+        self._questions = Questions(self._prepared, tuple(accepted))
 
     def discover(self, alpha: float, subsets: npt.NDArray[np.int32] | None = None) -> LeverSearch:
         """Best subset of each size for each lever, of those that pass within this group.
@@ -120,28 +92,30 @@ class GroupDeltas:
         """
         limit = self._parameters.lesson_max_dims
         tested = np.zeros(limit + 1, dtype=np.int64)
-        levers = [(lever, values) for lever in self._values.levers if (values := self._looked_at(lever))]
-        if not levers:
+        deltas, n_min = self._prepared.deltas, self._parameters.lesson_n_min
+        values = {lever: deltas.values(lever, self._prepared.clustered.first, n_min) for lever in deltas.levers}
+        if not any(values.values()):
             return LeverSearch(tested_by_dims=tuple(tested.tolist()))
         if subsets is None:
             subsets = enumerate_subsets(self._cells, self._rows, self._parameters, limit).codes
         subsets = np.concatenate([np.zeros((1, len(self._cells.dimensions)), dtype=np.int32), subsets])
+        subsets = subsets[(subsets != 0).sum(axis=1) <= limit]
         dims = (subsets != 0).sum(axis=1)
-        subsets, dims = subsets[dims <= limit], dims[dims <= limit]
-        screened = [self._screened(subsets, lever, values) for lever, values in levers]
-        for _, eligible, _ in screened:
-            tested += np.bincount(dims, weights=eligible.sum(axis=1), minlength=limit + 1).astype(np.int64)
+        screened = {each: self._questions.screened(subsets, each, values[each]) for each in values if values[each]}
+        for found in screened.values():
+            pairs = self._eligible(found, dims).sum(axis=1)
+            tested += np.bincount(dims, weights=pairs, minlength=limit + 1).astype(np.int64)
+        bars = alpha / np.maximum(tested * (limit + 1), 1)
         candidates: list[LeverCandidate] = []
-        for (lever, values), (p, eligible, effect) in zip(levers, screened, strict=True):
-            # More cautious errors are only larger: what does not pass with these does not pass at all.
-            large = effect >= self._parameters.effect_min_rr
-            paid = tested[dims] * (limit + 1)
-            passing = eligible & large & (p * paid[:, None] <= alpha)
+        for lever, found in screened.items():
+            search = _Search(lever=lever, values=values[lever], subsets=subsets, bars=bars)
+            by_size = self._best_by_size(search, self._questions, found)
             for k in range(limit + 1):
-                at = np.flatnonzero(passing.any(axis=1) & (dims == k))
-                if len(at):
-                    pairs = (subsets[at], np.where(passing[at], p[at], np.inf))
-                    candidates += self._best(lever, values, *pairs, alpha / max(float(paid[at[0]]), 1.0))
+                refined = self._displacing(by_size[k], search, alpha) if k in by_size else None
+                if refined is not None:
+                    del by_size[k]
+                    by_size[len(refined.scope)] = refined
+            candidates += [by_size[k] for k in sorted(by_size)]
         return LeverSearch(tested_by_dims=tuple(tested.tolist()), candidates=tuple(candidates))
 
     def weigh(self, scope: Scope, lever: str, target: float) -> LeverEvidence | None:
@@ -161,146 +135,65 @@ class GroupDeltas:
         -----
         Of rows that were not there when it was found, this is its forward test. Errors are cautious.
         """
-        if lever not in self._values.levers:
+        if lever not in self._prepared.deltas.levers:
             return None
-        return self._weighed(self._cells.codes_of(scope), lever, target, itself=(scope, target))
+        questions = self._questions.but(self._standing(scope, lever, target))
+        return questions.weighed(self._cells.codes_of(scope), lever, target)
 
-    def _looked_at(self, lever: str) -> tuple[float, ...]:
-        return self._values.values(lever, self._clustered.first, self._parameters.lesson_n_min)
+    def _best_by_size(self, search: _Search, questions: Questions, screened: Screened) -> dict[int, LeverCandidate]:
+        """Most significant subset of each size, of those that pass with cautious errors."""
+        # More cautious errors are only larger: what does not pass with these does not pass at all.
+        dims = search.dims
+        large = np.nan_to_num(screened.effect_rr) >= self._parameters.effect_min_rr
+        passing = self._eligible(screened, dims) & large & (screened.p <= search.bars[dims][:, None])
+        best: dict[int, LeverCandidate] = {}
+        for k in range(len(search.bars)):
+            at = np.flatnonzero(passing.any(axis=1) & (dims == k))
+            p = np.where(passing[at], screened.p[at], np.inf)
+            for i in np.argsort(p.min(axis=1), kind="stable")[:_MOST_WEIGHED].tolist():  # of equals the first by value
+                if k in best and best[k].evidence.p_value <= p[i].min():
+                    break
+                codes = search.subsets[at[i]]
+                weighed = [
+                    questions.weighed(codes, search.lever, value)
+                    for value, passes in zip(search.values, passing[at[i]].tolist(), strict=True)
+                    if passes
+                ]
+                sound = [each for each in weighed if each is not None and self._holds(each, search.bars[k])]
+                worth_most = max(sound, key=lambda each: each.effect_rr, default=None)
+                if worth_most is not None and (k not in best or worth_most.p_value < best[k].evidence.p_value):
+                    best[k] = LeverCandidate(scope=self._cells.scope_of(codes), evidence=worth_most)
+        return best
 
-    def _screened(self, subsets: npt.NDArray[np.int32], lever: str, values: tuple[float, ...]) -> tuple[Any, Any, Any]:
-        """P, whether there is enough to be looked at, and effect, of each subset and value, errors by blocks."""
-        shape = (len(subsets), len(values))
-        p, eligible, effect = np.ones(shape), np.zeros(shape, dtype=np.bool_), np.zeros(shape)
+    def _displacing(self, candidate: LeverCandidate, search: _Search, alpha: float) -> LeverCandidate | None:
+        """Refinement beside which nothing is left of a candidate, if there is one: the simplest.
+
+        What is worth much in a part is worth something on the average of the whole, which is simpler. It is
+        not sufficient, though: a refinement adds to it, and beside the refinement it is worth nothing.
+        """
+        lever, target = search.lever, candidate.evidence.target
+        codes = self._cells.codes_of(candidate.scope)
+        refines = ((codes == 0) | (codes == search.subsets)).all(axis=1) & (search.dims > len(candidate.scope))
+        narrower = msgspec.structs.replace(search, subsets=search.subsets[refines])
+        questions = self._questions.beside(self._standing(candidate.scope, lever, target))
+        found = self._best_by_size(narrower, questions, questions.screened(narrower.subsets, lever, search.values))
+        for k in sorted(found):
+            scope, aim = found[k].scope, found[k].evidence.target
+            rest = self._questions.beside(self._standing(scope, lever, aim)).weighed(codes, lever, target)
+            alone = self._questions.weighed(self._cells.codes_of(scope), lever, aim)
+            if alone is not None and (rest is None or rest.p_value > alpha):
+                return LeverCandidate(scope=scope, evidence=alone)
+        return None
+
+    def _eligible(self, found: Screened, dims: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+        """Which pairs of subset and value have enough trades in enough clusters to be looked at."""
         rules = self._parameters
-        n_min = [rules.lesson_n_min, *(max(rules.lesson_n_min, rules.n_min(k + 1)) for k in range(subsets.shape[1]))]
-        least = np.array(n_min)[(subsets != 0).sum(axis=1)][:, None]
-        for at, question in self._questions(subsets, lever, values):
-            for batch in self._clustered.postings.batches(subsets[at]):
-                inside = self._clustered.postings.inside(subsets[at[batch]])
-                found = clustered_means(inside, question.columns, question.blocks)
-                some = slice(0, len(values))
-                p[at[batch]], effect[at[batch]] = question.p(found), np.nan_to_num(found.mean[:, some])
-                enough = (found.n[:, some] >= least[at[batch]]) & (found.n_clusters[:, some] >= rules.min_clusters)
-                eligible[at[batch]] = enough
-        return p, eligible, effect
-
-    def _best(
-        self,
-        lever: str,
-        values: tuple[float, ...],
-        subsets: npt.NDArray[np.int32],
-        p: npt.NDArray[np.float64],
-        bar: float,
-    ) -> Iterator[LeverCandidate]:
-        """Most significant of some subsets with cautious errors, if any is under the bar."""
-        best: LeverCandidate | None = None
-        order = np.argsort(p.min(axis=1), kind="stable")[:_MOST_WEIGHED]  # of equals the first by value
-        for i in order.tolist():
-            if best is not None and best.evidence.p_value <= p[i].min():
-                break
-            passing = [v for v, of_value in zip(values, p[i].tolist(), strict=True) if np.isfinite(of_value)]
-            weighed = [self._weighed(subsets[i], lever, value) for value in passing]
-            sound = [found for found in weighed if found is not None and self._holds(found, bar)]
-            if sound:
-                found = max(sound, key=lambda each: each.effect_rr)
-                if best is None or found.p_value < best.evidence.p_value:
-                    best = LeverCandidate(scope=self._cells.scope_of(subsets[i]), evidence=found)
-        if best is not None:
-            yield best
+        n_min = [max(rules.lesson_n_min, rules.n_min(k) if k else 0) for k in range(rules.lesson_max_dims + 1)]
+        return (found.n >= np.array(n_min)[dims][:, None]) & (found.n_clusters >= rules.min_clusters)
 
     def _holds(self, found: LeverEvidence, bar: float) -> bool:
         large = shrunk(found.effect_rr, found.error_rr) >= self._parameters.effect_min_rr
         return large and found.p_value <= bar and found.n_clusters >= self._parameters.min_clusters
 
-    def _weighed(
-        self, codes: npt.NDArray[np.int32], lever: str, target: float, itself: tuple[Scope, float] | None = None
-    ) -> LeverEvidence | None:
-        inside = self._inside(codes)
-        ((_, question),) = self._questions(codes[None, :], lever, (target,), itself)
-        found = clustered_means(inside, question.columns, question.blocks)
-        for runs in self._clusterings.of_regime(codes):
-            other = clustered_means(inside, question.columns, np.broadcast_to(runs, question.columns.shape))
-            found = Means(
-                mean=found.mean,
-                error=np.maximum(found.error, other.error),
-                n=found.n,
-                n_clusters=np.minimum(found.n_clusters, other.n_clusters),
-            )
-        effect, error, n_clusters = float(found.mean[0, 0]), float(found.error[0, 0]), int(found.n_clusters[0, 0])
-        if not np.isfinite(effect) or not np.isfinite(error):
-            return None
-        low, high = interval(effect, error, n_clusters)
-        added = float(question.added(found)[0, 0])
-        return LeverEvidence(
-            lever=lever,
-            target=target,
-            n=int(found.n[0, 0]),
-            n_clusters=n_clusters,
-            effect_rr=effect,
-            error_rr=error,
-            ci_low=low,
-            ci_high=high,
-            added_rr=added if np.isfinite(added) else 0.0,
-            p_value=float(question.p(found)[0, 0]),
-        )
-
-    def _questions(
-        self,
-        subsets: npt.NDArray[np.int32],
-        lever: str,
-        values: tuple[float, ...],
-        itself: tuple[Scope, float] | None = None,
-    ) -> Iterator[tuple[npt.NDArray[np.int64], _Question]]:
-        """Subsets, by their place, with what is asked of them: the same of all that refine the same levers.
-
-        A trade that meets an accepted lever elsewhere is left out, for it would show that one's effect. Within
-        the group a subset is asked about the trades that are left to it: without those of accepted levers
-        that it does not refine, and in comparison with those that it does.
-        """
-        own = [each for each in self._own.get(lever, []) if itself is None or not _is(each[0], itself)]
-        pinned = np.array([self._cells.codes_of(standing.scope) for standing, _ in own], dtype=np.int32)
-        pinned = pinned.reshape(len(own), subsets.shape[1])
-        refines = ((pinned[None] == 0) | (pinned[None] == subsets[:, None])).all(axis=2)
-        patterns, of_subset = np.unique(refines, axis=0, return_inverse=True)
-        for i, pattern in enumerate(patterns):
-            at = np.flatnonzero(of_subset.reshape(-1) == i)
-            ancestors = [standing for (standing, _), is_ancestor in zip(own, pattern, strict=True) if is_ancestor]
-            taken = self._elsewhere.get(lever, np.zeros(len(self._rows), dtype=np.bool_))
-            for (_, met), is_ancestor in zip(own, pattern, strict=True):
-                taken = taken if is_ancestor else taken | met
-            yield at, self._question(lever, values, ancestors, taken)
-
-    def _question(
-        self, lever: str, values: tuple[float, ...], ancestors: Sequence[AcceptedLever], taken: npt.NDArray[np.bool_]
-    ) -> _Question:
-        def left(value: float) -> npt.NDArray[np.float64]:
-            return np.where(taken, np.nan, self._values.deltas(lever, value))
-
-        columns = [left(value) for value in values]
-        for ancestor in ancestors:
-            theirs = left(ancestor.target)
-            inside = theirs[self._inside(self._cells.codes_of(ancestor.scope)).rows]
-            known = inside[~np.isnan(inside)]
-            average = float(known.mean()) if len(known) else 0.0
-            # The same value adds where it is worth more than on the average; another, on each trade by itself.
-            columns += [left(v) - (average if v == ancestor.target else theirs) for v in values]
-        stacked = np.stack(columns)
-        blocks = np.stack([self._clusterings.blocks(column) for column in columns])
-        return _Question(lever=lever, values=values, columns=stacked, blocks=blocks)
-
-    def _inside(self, codes: npt.NDArray[np.int32]) -> Inside:
-        """Trades inside of one subset, each by its first row inside."""
-        pinned = codes != 0
-        rows = np.flatnonzero((self._clustered.codes[:, pinned] == codes[pinned]).all(axis=1))
-        trade = self._clustered.trade[rows]
-        first = rows[np.concatenate([[True], trade[1:] != trade[:-1]])] if len(rows) else rows
-        return Inside(start=np.array([0, len(first)]), rows=first.astype(np.int32), n_actions=np.array([len(rows)]))
-
-    def _of_trades(self, hit: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-        """All rows of the trades of which any row is hit."""
-        return np.isin(self._clustered.trade, self._clustered.trade[hit])
-
-
-def _is(standing: AcceptedLever, itself: tuple[Scope, float]) -> bool:
-    return (dict(standing.scope), standing.target) == (dict(itself[0]), itself[1])
+    def _standing(self, scope: Scope, lever: str, target: float) -> AcceptedLever:
+        return AcceptedLever(group=self._cells.group, scope=dict(scope), lever=lever, target=target)

@@ -55,14 +55,20 @@ def world(
     for i in range(trades):
         scope, at_ms = scopes(rng), START_MS + i * 6 * HOUR_MS
         deltas = {value: float(0.6 * rng.standard_t(4) + worth(scope, value)) for value in values}
-        for j in range(1 + (i % 5 == 0)):
-            found.append(
-                an_outcome(
-                    f"{group}{i}.{j}", f"t{i}", group=group, scope=scope, action_at_ms=at_ms + j,
-                    closed_at_ms=at_ms + HOUR_MS, controls=Controls(applied_knobs={lever: 0.0}),
-                    counterfactual=logged(deltas, lever), companions=companions(i, scope),
-                )
-            )  # fmt: skip
+        found += [
+            an_outcome(
+                f"{group}{i}.{j}",
+                f"t{i}",
+                group=group,
+                scope=scope,
+                action_at_ms=at_ms + j,
+                closed_at_ms=at_ms + HOUR_MS,
+                controls=Controls(applied_knobs={lever: 0.0 if lever.endswith("bars") else 1.0}),
+                counterfactual=logged(deltas, lever),
+                companions=companions(i, scope),
+            )
+            for j in range(1 + (i % 5 == 0))
+        ]
     return found
 
 

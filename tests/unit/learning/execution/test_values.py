@@ -74,7 +74,7 @@ def test_of_a_continuum_the_values_that_most_trades_know_are_looked_at() -> None
     outcomes = [
         an_outcome(
             f"a{i}", f"t{i}", group=ENTRY, controls=Controls(), counterfactual=logged({f"{1 + i % 40 / 10}": 0.1})
-        )  # fmt: skip
+        )
         for i in range(39 * 3 + 1)
     ]
     cells = cells_of(outcomes)
