@@ -12,7 +12,7 @@ from typing import Final
 
 from learning.parameters import Parameters
 
-__all__ = ["CONTROL", "epoch_of", "newest_closed", "passed_epoch"]
+__all__ = ["CONTROL", "epoch_of", "is_due", "newest_closed", "passed_epoch"]
 
 CONTROL: Final = "control"
 """Name under which markers of the control topic count: they close an epoch for every input."""
@@ -28,6 +28,19 @@ def epoch_of(at_ms: int, parameters: Parameters) -> int:
     [6, 6, 12]
     """
     return -(-at_ms // parameters.epoch_ms) * parameters.epoch_ms
+
+
+def is_due(epoch_at_ms: int, period_ms: int, offset_ms: int, parameters: Parameters) -> bool:
+    """Whether an epoch is the first at or after an instant of a schedule: offset, offset + period, ... since 1970.
+
+    Examples
+    --------
+    >>> hour = 3_600_000
+    >>> [is_due(at * hour, 24 * hour, hour, Parameters()) for at in (0, 6, 12, 18, 24, 30)]  # daily at 01:00
+    [False, True, False, False, False, True]
+    """
+    last = (epoch_at_ms - offset_ms) // period_ms * period_ms + offset_ms
+    return last > epoch_at_ms - parameters.epoch_ms
 
 
 def passed_epoch(seen_at_ms: int, parameters: Parameters) -> int:

@@ -26,7 +26,7 @@ from learning.decay import (
     hours_of,
 )
 
-__all__ = ["HalfLife", "Windows", "dies_too_fast", "half_life", "thinned", "windows_of"]
+__all__ = ["EdgePoint", "HalfLife", "Windows", "dies_too_fast", "half_life", "thinned", "windows_of"]
 
 EdgePoint = tuple[int, float]
 """(time in ms, edge)"""

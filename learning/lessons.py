@@ -8,7 +8,8 @@ from typing import Final, Literal
 import msgspec
 
 from learning.forward import e_value, level
-from learning.parameters import Parameters
+from learning.half_life import EdgePoint, HalfLife, dies_too_fast, thinned
+from learning.parameters import DAY_MS, Parameters
 from learning.statistics import SubsetStats
 from leverloop.patterns import ActionCategory, Module
 from leverloop.scope import ScopeValue, scope_hash
@@ -28,6 +29,7 @@ __all__ = [
 ]
 
 LessonState = Literal["candidate", "active", "dormant", "retired", "disabled"]
+_ONE_SIDED: Final = 1.645
 LIVE: Final = ("active", "dormant")
 """States in which a lesson is published."""
 
@@ -54,6 +56,8 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     stats: SubsetStats
     forward: Forward = Forward()
     """None of it before the lesson was nominated."""
+    half_life: HalfLife | None = None
+    """Estimated on Mondays; None on other days."""
 
 
 class Lesson(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,6 +77,10 @@ class Lesson(msgspec.Struct, frozen=True, kw_only=True):
     ordinal: int = 1
     """Which candidate of its module it was: decides how much evidence it needs (`learning.forward.level`)."""
     insignificant_epochs: int = 0
+    half_life: HalfLife = HalfLife()
+    """The last estimate."""
+    edge_history: tuple[EdgePoint, ...] = ()
+    """(time in ms, edge_raw), a point a day, thinned out evenly: the first is its edge at birth."""
     levers: dict[str, float] = {}
     """Published values, each within its bounds."""
     stepped_n: int = 0
@@ -179,7 +187,13 @@ def reviewed(
     if lesson.state not in ("candidate", "active", "dormant"):
         return msgspec.structs.replace(lesson, evidence=evidence), None
     weak = lesson.insignificant_epochs + 1 if evidence.p_value > parameters.alpha else 0
-    lesson = msgspec.structs.replace(lesson, evidence=evidence, insignificant_epochs=weak)
+    lesson = msgspec.structs.replace(
+        lesson,
+        evidence=evidence,
+        insignificant_epochs=weak,
+        half_life=evidence.half_life or lesson.half_life,
+        edge_history=_with_edge(lesson, evidence),
+    )
     if lesson.state == "candidate":
         change = _tried(lesson, parameters)
     else:
@@ -189,6 +203,20 @@ def reviewed(
     state, reason = change
     changed = msgspec.structs.replace(lesson, state=state, reason=reason, changed_at_ms=evidence.epoch_at_ms)
     return changed, _event(changed, lesson.state)
+
+
+def is_faded(lesson: Lesson, parameters: Parameters) -> bool:
+    """Whether what is left of a lesson's effect is beyond doubt too small to matter.
+
+    Notes
+    -----
+    The upper end of a one-sided interval of 95 % for the fitted effect of today (`learning.half_life`). Source:
+    spec section 7: the evidence turns.
+    """
+    left = lesson.half_life
+    if not parameters.learns_half_lives or left.effect_now_rr is None or left.effect_now_error_rr is None:
+        return False
+    return lesson.direction * left.effect_now_rr + _ONE_SIDED * left.effect_now_error_rr < parameters.effect_min_rr
 
 
 def activation_e(lesson: Lesson, parameters: Parameters) -> tuple[float, float]:
@@ -203,16 +231,28 @@ def _tried(lesson: Lesson, parameters: Parameters) -> tuple[LessonState, str] | 
     found, forward = lesson.evidence, lesson.evidence.forward
     e, wanted = activation_e(lesson, parameters)
     is_large = lesson.direction * found.shrunk_rr >= parameters.effect_min_rr
+    refuted = _refuted(lesson, parameters)
+    if refuted is not None:
+        return "retired", refuted
     if e >= wanted and is_large and forward.n_clusters >= parameters.forward_min_clusters:
-        return "active", "confirmed"
-    if forward.n_clusters >= parameters.min_clusters:
-        if lesson.direction * forward.effect_rr <= 0.0:
-            return "retired", "not_confirmed"
-        if lesson.direction * forward.effect_rr + 2.0 * forward.error_rr < parameters.effect_min_rr:
-            return "retired", "too_small"
+        too_fast = parameters.learns_half_lives and dies_too_fast(lesson.half_life)
+        return ("retired", "dies_too_fast") if too_fast else ("active", "confirmed")
     if found.epoch_at_ms - lesson.created_at_ms > parameters.candidate_ms:
         return "retired", "not_confirmed"
     return None
+
+
+def _refuted(lesson: Lesson, parameters: Parameters) -> str | None:
+    """Why a candidate will not be confirmed, if that is clear already."""
+    forward = lesson.evidence.forward
+    effect_rr = lesson.direction * forward.effect_rr
+    if is_faded(lesson, parameters):
+        return "faded"
+    if forward.n_clusters < parameters.min_clusters:
+        return None
+    if effect_rr <= 0.0:
+        return "not_confirmed"
+    return "too_small" if effect_rr + 2.0 * forward.error_rr < parameters.effect_min_rr else None
 
 
 def _outlived(lesson: Lesson, parameters: Parameters, regime_at_ms: int | None) -> tuple[LessonState, str] | None:
@@ -222,6 +262,8 @@ def _outlived(lesson: Lesson, parameters: Parameters, regime_at_ms: int | None) 
         return "retired", "effect_turned"
     if forward.n_clusters >= parameters.min_clusters and forward.effect_rr * lesson.direction <= 0.0:
         return "retired", "effect_turned"
+    if is_faded(lesson, parameters):
+        return "retired", "faded"
     if lesson.insignificant_epochs >= parameters.insignificant_epochs:
         return "retired", "significance_gone"
     seen_at_ms = found.epoch_at_ms if regime_at_ms is None else regime_at_ms
@@ -238,6 +280,14 @@ def _woken(lesson: Lesson, parameters: Parameters, regime_at_ms: int | None) -> 
     if not away and lesson.state == "dormant":
         return "active", "regime_back"
     return None
+
+
+def _with_edge(lesson: Lesson, evidence: Evidence) -> tuple[EdgePoint, ...]:
+    """Edge history with today's point, if there is none yet."""
+    edge, points = evidence.stats.edge_raw, lesson.edge_history
+    if edge is None or (points and evidence.epoch_at_ms // DAY_MS == points[-1][0] // DAY_MS):
+        return points
+    return thinned((*points, (evidence.epoch_at_ms, edge)))
 
 
 def _event(lesson: Lesson, before: LessonState | None) -> LessonEvent:

@@ -7,12 +7,13 @@ import math
 import msgspec
 from scipy.special import ndtr
 
+from learning.decay import LONGEST_HOURS, UNKNOWN_HALF_LIFE_HOURS
 from learning.lessons import Evidence, Lesson
 from learning.parameters import HOUR_MS, Parameters
 from leverloop.errors import InvariantBroken
 from leverloop.levers import LEVERS, Lever, levers_of
 
-__all__ = ["confidence", "stepped", "target"]
+__all__ = ["confidence", "half_life_hours", "stepped", "still_there", "target"]
 
 
 def confidence(evidence: Evidence) -> float:
@@ -47,6 +48,25 @@ def target(lever: Lever, edge: float, strength: float, parameters: Parameters) -
     return min(max(math.exp(math.log(lever.high) * pull), lever.low), lever.high)
 
 
+def half_life_hours(lesson: Lesson, parameters: Parameters) -> float:
+    """Half-life by which a lesson's levers drift, and its weight in the client falls; 720 h if it is not learned."""
+    return lesson.half_life.hours if parameters.learns_half_lives else UNKNOWN_HALF_LIFE_HOURS
+
+
+def still_there(lesson: Lesson, parameters: Parameters) -> float:
+    """Share of a lesson's effect that is left: 1 unless it decays beyond doubt.
+
+    Notes
+    -----
+    The edge is a mean over all history, and falls long after what it measures has gone. Source: spec section 9, v5.2.
+    """
+    known, effect_rr = lesson.half_life, lesson.evidence.effect_rr
+    lasts = known.high_hours >= LONGEST_HOURS or known.effect_now_rr is None or effect_rr == 0.0
+    if lasts or not parameters.learns_half_lives:
+        return 1.0
+    return min(max((known.effect_now_rr or 0.0) / effect_rr, 0.0), 1.0)
+
+
 def stepped(lesson: Lesson, parameters: Parameters) -> Lesson:
     """Lesson with its levers after one epoch: a bounded step on fresh evidence, else a drift to neutral.
 
@@ -57,9 +77,9 @@ def stepped(lesson: Lesson, parameters: Parameters) -> Lesson:
     seen = lesson.evidence.stats
     fresh = lesson.state == "active" and seen.n > lesson.stepped_n
     agrees = seen.delta_rr is not None and seen.delta_rr * lesson.direction > 0
-    edge = seen.edge_raw if seen.edge_raw is not None and agrees else 0.0
+    edge = seen.edge_raw * still_there(lesson, parameters) if seen.edge_raw is not None and agrees else 0.0
     strength = confidence(lesson.evidence) if abs(edge) >= parameters.edge_min else 0.0
-    keep = 2.0 ** (-parameters.epoch_ms / (parameters.half_life_hours * HOUR_MS))
+    keep = 2.0 ** (-parameters.epoch_ms / (half_life_hours(lesson, parameters) * HOUR_MS))
     result: dict[str, float] = {}
     if edge == 0.0 and not lesson.levers:
         return msgspec.structs.replace(lesson, stepped_n=seen.n)  # effect and edge disagree: there is no lever

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from learning.lessons import LIVE, Lesson
-from learning.levers import confidence
+from learning.levers import confidence, half_life_hours
 from learning.parameters import Parameters
 from leverloop.patterns import Module
 from leverloop.snapshot import LessonRef, Override, OverrideStats, Snapshot, sealed
@@ -33,13 +33,13 @@ def override(lesson: Lesson, parameters: Parameters) -> Override:
             edge_raw=seen.edge_raw if seen.edge_raw is not None else 0.0,
             n=seen.n,
             variance=seen.variance if seen.variance is not None else 0.0,
-            half_life_days=parameters.half_life_hours / _HOURS_A_DAY,
+            half_life_days=half_life_hours(lesson, parameters) / _HOURS_A_DAY,
             updated_at_ms=seen.last_closed_at_ms,
         ),
         lesson=LessonRef(
             id=lesson.id,
             strength=confidence(lesson.evidence),
-            decay_halflife_hours=parameters.half_life_hours,
+            decay_halflife_hours=half_life_hours(lesson, parameters),
             created_at_ms=lesson.created_at_ms,
         ),
     )

@@ -74,7 +74,11 @@ class Parameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     # Levers (section 8)
     edge_ref: Positive = 0.5
     step_ln: Positive = math.log(1.02)
-    half_life_hours: Positive = 720.0
+
+    # Meta-learners (section 9): the first switches all of them off
+    v5_meta_learning_enabled: bool = True
+    v5_half_life_enabled: bool = True
+    """Whether levers of a lesson drift and follow by its own half-life, and a lesson that has faded retires."""
 
     # Cadence (section 10)
     epoch_ms: PositiveInt = 6 * HOUR_MS
@@ -91,6 +95,11 @@ class Parameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             raise BadConfig(
                 f"outcome_keep_ms: at least closed_keep_ms {self.closed_keep_ms}, was {self.outcome_keep_ms}"
             )
+
+    @property
+    def learns_half_lives(self) -> bool:
+        """Whether half-lives are used (v5.2)."""
+        return self.v5_meta_learning_enabled and self.v5_half_life_enabled
 
     def n_min(self, dims: int) -> int:
         """Distinct trades from which a subset of so many dimensions is tracked (spec section 6)."""

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from learning.book import Book, close_epoch, decision, opened
 from learning.findings import Candidate, Findings, GroupTest
 from learning.forward import level
-from learning.lessons import LIVE, Evidence, Forward, Lesson, activation_e, lesson_id, nominated, reviewed
+from learning.half_life import HalfLife
+from learning.lessons import LIVE, Evidence, Forward, Lesson, LessonState, activation_e, lesson_id, nominated, reviewed
 from learning.overrides import snapshot
 from learning.parameters import Parameters
 from leverloop.diagnosis import check_finite
@@ -380,3 +381,31 @@ def test_a_losing_pattern_makes_a_lesson_as_a_winning_one_does() -> None:
         "pm.up.S1.a",
         "entry",
     )
+
+
+def test_a_lesson_whose_effect_has_faded_retires_unless_half_lives_are_switched_off() -> None:
+    def after(now_rr: float, parameters: Parameters, state: LessonState = "active") -> str:
+        known = HalfLife(hours=480, high_hours=700, n_windows=9, effect_now_rr=now_rr, effect_now_error_rr=0.05)
+        return reviewed(alive(state=state), _strong(half_life=known), parameters)[0].reason
+
+    assert after(0.05, PARAMETERS) == after(0.05, PARAMETERS, "candidate") == "faded"
+    assert after(0.1, PARAMETERS) == "significant"
+    assert after(0.05, Parameters(v5_meta_learning_enabled=False)) == "significant"
+
+
+def test_a_lesson_that_dies_within_days_is_not_activated() -> None:
+    known = HalfLife(hours=30, high_hours=71, n_windows=5, effect_now_rr=0.6, effect_now_error_rr=0.1)
+    lesson, event = reviewed(alive(state="candidate"), _strong(forward=CONFIRMING, half_life=known), PARAMETERS)
+    assert (lesson.state, lesson.reason) == ("retired", "dies_too_fast")
+    assert event is not None
+
+
+def test_the_history_of_an_edge_has_a_point_a_day_and_its_first_for_ever() -> None:
+    lesson = alive()
+    for epoch in range(1, 900):
+        at_ms = START_MS + epoch * EPOCH_MS
+        stats = some_stats(edge_raw=float(epoch), last_closed_at_ms=at_ms)
+        lesson, _ = reviewed(lesson, _strong(epoch_at_ms=at_ms, stats=stats), PARAMETERS)
+    points = lesson.edge_history
+    assert (points[0], len(points)) == ((START_MS + EPOCH_MS, 1.0), 200)
+    assert sorted({at_ms // 86_400_000 for at_ms, _ in points}) == [at_ms // 86_400_000 for at_ms, _ in points]

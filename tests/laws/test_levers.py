@@ -7,8 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from learning.decay import UNKNOWN_HALF_LIFE_HOURS
+from learning.half_life import HalfLife
 from learning.lessons import Evidence, Lesson, nominated
-from learning.levers import confidence, stepped, target
+from learning.levers import confidence, half_life_hours, stepped, still_there, target
 from learning.outcome import group_of
 from learning.parameters import HOUR_MS, Parameters
 from leverloop.levers import LEVERS, levers_of
@@ -56,7 +58,7 @@ def test_levers_go_where_the_edge_points_or_rest(evidence: Evidence, category: A
 
 @given(evidences())
 def test_without_new_trades_a_lever_halves_in_its_half_life(evidence: Evidence) -> None:
-    epochs = round(PARAMETERS.half_life_hours * HOUR_MS / EPOCH_MS)
+    epochs = round(UNKNOWN_HALF_LIFE_HOURS * HOUR_MS / EPOCH_MS)
     lesson = a_lesson(evidence, levers={"size_mult": 1.21, "entry_aggression_mult": 0.9}, stepped_n=evidence.stats.n)
     for _ in range(epochs):
         lesson = stepped(lesson, PARAMETERS)
@@ -93,3 +95,26 @@ def test_steady_evidence_reaches_its_target_and_stays() -> None:
     wanted = target(LEVERS["size_mult"], 1.0, confidence(lesson.evidence), PARAMETERS)
     assert lesson.levers["size_mult"] == pytest.approx(wanted)
     assert 1.25 < wanted < 1.3
+
+
+@given(evidences(), st.floats(0, 2), st.floats(0.01, 1))
+def test_what_has_decayed_pulls_less_and_by_its_own_half_life(evidence: Evidence, left: float, error_rr: float) -> None:
+    lasting = a_lesson(evidence, levers={"size_mult": 1.2})
+    known = HalfLife(
+        hours=96, low_hours=48, high_hours=200, n_windows=9, effect_now_rr=left, effect_now_error_rr=error_rr
+    )
+    decaying = msgspec.structs.replace(lasting, half_life=known)
+    assert still_there(lasting, PARAMETERS) == 1.0
+    assert 0.0 <= still_there(decaying, PARAMETERS) <= 1.0
+    assert half_life_hours(decaying, PARAMETERS) == 96
+    switched_off = Parameters(v5_half_life_enabled=False)
+    assert half_life_hours(decaying, switched_off) == UNKNOWN_HALF_LIFE_HOURS
+    assert stepped(decaying, switched_off).levers == stepped(lasting, PARAMETERS).levers
+
+
+def test_the_switch_of_half_lives_changes_a_published_lever() -> None:
+    known = HalfLife(hours=96, low_hours=48, high_hours=200, n_windows=9, effect_now_rr=0.0, effect_now_error_rr=0.1)
+    lesson = a_lesson(some_evidence(some_stats(n=101)), levers={"size_mult": 1.2}, half_life=known, stepped_n=100)
+    on, off = (stepped(lesson, Parameters(v5_half_life_enabled=switch)).levers["size_mult"] for switch in (True, False))
+    assert on == pytest.approx(1.2 / 1.02)
+    assert off == pytest.approx(1.2 * 1.02)

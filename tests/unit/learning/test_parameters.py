@@ -15,7 +15,7 @@ def test_defaults_are_those_of_the_specification() -> None:
     assert [found.n_min(k) for k in range(1, 12)] == [10, 10, 20, 20, 30, 30, 50, 50, 50, 50, 50]
     assert (found.rr_cap, found.late_grace_ms, found.max_open_ms) == (10.0, 7 * DAY_MS, 90 * DAY_MS)
     assert (found.effect_min_rr, found.lesson_n_min, found.edge_ref, found.edge_min) == (0.15, 20, 0.5, 0.0)
-    assert (found.epoch_ms, found.epoch_slack_ms, found.half_life_hours) == (DAY_MS // 4, 600_000, 720.0)
+    assert (found.epoch_ms, found.epoch_slack_ms) == (DAY_MS // 4, 600_000)
 
 
 @given(st.lists(st.integers(1, 60), max_size=6))
