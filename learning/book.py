@@ -152,7 +152,7 @@ def _best(
             if (
                 found.p_value * looked_at[k - 1] * limit <= parameters.discovery_alpha
                 and abs(found.shrunk_rr) >= parameters.effect_min_rr
-                and (known is None or (known.state == "retired" and known.changed_at_ms < epoch_at_ms))
+                and (known is None or _has_rested(known, epoch_at_ms, parameters))
                 and _adds(test.group, candidate, lessons.values(), parameters)
             ):
                 passing.append((k, found.p_value, test.group, candidate))
@@ -169,6 +169,11 @@ def _best(
         ordinal=book.nominations.get(module, 0) + 1,
         before=lessons.get(lesson_id(_lesson_type(module), group, candidate.scope)),
     )
+
+
+def _has_rested(known: Lesson, epoch_at_ms: int, parameters: Parameters) -> bool:
+    """Whether a lesson that was there before may be nominated again."""
+    return known.state == "retired" and epoch_at_ms - known.changed_at_ms >= parameters.rest_ms
 
 
 def _adds(group: str, candidate: Candidate, lessons: Iterable[Lesson], parameters: Parameters) -> bool:

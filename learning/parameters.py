@@ -61,6 +61,8 @@ class Parameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """Fewest clusters of trades closed after the nomination in which a lesson can be confirmed."""
     candidate_ms: PositiveInt = 120 * DAY_MS
     """How long a candidate may take to be confirmed."""
+    rest_ms: PositiveInt = 30 * DAY_MS
+    """How long a lesson that retired is not nominated again: nominations cost alpha."""
     incremental_min_rr: Annotated[float, msgspec.Meta(ge=0.0)] = 0.1
     """What a lesson has to add to every lesson of its group with a smaller scope, in R."""
     dormant_ms: PositiveInt = 7 * DAY_MS

@@ -21,7 +21,7 @@ from leverloop.snapshot import decode_snapshot, encode_snapshot, validate
 from tests.laws.examples import EPOCH_MS, START_MS, some_evidence, some_stats
 from tests.laws.strategies import evidences
 
-PARAMETERS = Parameters(insignificant_epochs=2)
+PARAMETERS = Parameters(insignificant_epochs=2, rest_ms=EPOCH_MS)
 GROUPS = ("pm.up.S1.a|entry", "pm.up.S1.b|exit", "pm.up.S2.a|add", "dm.alloc.new.buy|allocation")
 SCOPES: tuple[dict[str, Any], ...] = (
     {"bucket": "micro"},
