@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import numpy as np
 import numpy.typing as npt
 
@@ -28,6 +30,10 @@ class Clusterings:
         self._clustered = clustered
         self._by_time = np.lexsort((clustered.trade, cells.column("action_at_ms", rows)))
         self._regime = [i for i, name in enumerate(cells.dimensions) if name in REGIME]
+
+    @cached_property
+    def _in_time(self) -> npt.NDArray[np.int32]:
+        return self._clustered.codes[self._by_time]
 
     def blocks(self, column: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
         """Block of days of each row, as long as the daily mean of a column is autocorrelated: (n_rows,) int64.
@@ -65,7 +71,7 @@ class Clusterings:
         pinned = [d for d in self._regime if codes[d]]
         if not pinned:
             return []
-        held = self._clustered.codes[self._by_time]
+        held = self._in_time
         runs = [self._runs(held[:, d]) for d in pinned]
         return [self._runs((held[:, pinned] == codes[pinned]).all(axis=1)), *runs]
 

@@ -16,6 +16,8 @@ class AcceptedLever(msgspec.Struct, frozen=True, kw_only=True):
     scope: dict[str, ScopeValue]
     lever: str
     target: float
+    signal: str = ""
+    """What a threshold bounds; of other levers nothing."""
 
 
 class LeverEvidence(msgspec.Struct, frozen=True, kw_only=True):
@@ -24,10 +26,11 @@ class LeverEvidence(msgspec.Struct, frozen=True, kw_only=True):
     lever: str
     target: float
     n: int
-    """Distinct trades with a known delta."""
+    """Distinct trades with a known delta, or a known signal."""
     n_clusters: int
     effect_rr: float
-    """Mean rr under the target less rr under what it is compared with: the lever's neutral, where it has one."""
+    """Mean rr under the target less rr under the lever's neutral; of a threshold, mean rr of the trades that
+    it lets through less that of those it stops."""
     error_rr: float
     """Its clustered standard error."""
     ci_low: float
@@ -37,6 +40,10 @@ class LeverEvidence(msgspec.Struct, frozen=True, kw_only=True):
     """The least that it adds to an accepted lever of a larger scope; the effect where there is none."""
     p_value: float
     """One-sided, of everything the finding claims: an effect above 0, and 0.1 R on top of what stands."""
+    signal: str = ""
+    """What a threshold bounds; of other levers nothing."""
+    n_stopped: int = 0
+    """Of a threshold: those of the n trades that it would have stopped."""
 
 
 class LeverCandidate(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,6 +57,6 @@ class LeverSearch(msgspec.Struct, frozen=True, kw_only=True):
     """What a search of one group looked at and found."""
 
     tested_by_dims: tuple[int, ...]
-    """Pairs of a subset and a lever's value looked at, with 0, 1, 2, ... dimensions."""
+    """Pairs of a subset and a lever's value (of thresholds: its signal) looked at, with 0, 1, 2, ... dimensions."""
     candidates: tuple[LeverCandidate, ...] = ()
     """By lever, then by dimensions."""
