@@ -152,23 +152,25 @@ def regime_weights(parts: Iterable[GroupWeightSums], previous: RegimeWeights | N
     1.6666666666666665
     """
     groups = merged_sums(parts)
-    shrunk: dict[str, tuple[int, npt.NDArray[np.float64]]] = {}
+    shrunk: dict[tuple[str, str], tuple[int, npt.NDArray[np.float64]]] = {}
     categories: dict[str, Sums] = {}
     for part in groups:
         category = category_of(part.group)
         categories[category] = _added(categories.get(category), dict(part.by_signature)[""])
     for category, sums in categories.items():
-        shrunk[category] = (sums[0], _toward(sums, np.zeros(len(_FACTORS))))
+        shrunk[category, ""] = (sums[0], _toward(sums, np.zeros(len(_FACTORS))))
     for part in groups:
         for signature, sums in part.by_signature:  # sorted: what it falls back to stands before it
             key, *further = levels(part.group, signature)
             following = next(shrunk[level][1] for level in further if level in shrunk)
             shrunk[key] = (sums[0], _toward(sums, following))
     step = 1.0 if previous is None else -math.expm1(-max(at_ms - previous.at_ms, 0) / _TAU_MS)
-    return RegimeWeights(
-        at_ms=at_ms,
-        of={key: _weight(key, n, r, previous, step) for key, (n, r) in sorted(shrunk.items()) if n >= _FEWEST},
-    )
+    found: dict[str, dict[str, RegimeWeight]] = {}
+    for (group, signature), (n, r) in sorted(shrunk.items(), key=lambda item: item[0]):
+        if n >= _FEWEST:
+            before = None if previous is None else previous.weights_of(group, signature)
+            found.setdefault(group, {})[signature] = _weight(n, r, before, step)
+    return RegimeWeights(at_ms=at_ms, of=found)
 
 
 def _shared(means: npt.NDArray[np.float64], rr: npt.NDArray[np.float64]) -> float:
@@ -228,22 +230,13 @@ def _toward(sums: Sums, following: npt.NDArray[np.float64]) -> npt.NDArray[np.fl
     return found
 
 
-def _weight(
-    key: str, n: int, shrunk: npt.NDArray[np.float64], previous: RegimeWeights | None, step: float
-) -> RegimeWeight:
+def _weight(n: int, shrunk: npt.NDArray[np.float64], before: EdgeWeights | None, step: float) -> RegimeWeight:
     weights = np.clip(1.0 + _SIDE * shrunk, _LOW, _HIGH)
-    if previous is not None:
-        before = np.array(msgspec.structs.astuple(_before(key, previous)))
-        weights = np.clip(before + step * (weights - before), _LOW, _HIGH)
+    if before is not None:
+        stood = np.array(msgspec.structs.astuple(before))
+        weights = np.clip(stood + step * (weights - stood), _LOW, _HIGH)
     return RegimeWeight(
         weights=EdgeWeights(**dict(zip(_FACTORS, weights.tolist(), strict=True))),
         n_samples=n,
         confidence=n / (n + _PRIOR),
     )
-
-
-def _before(key: str, previous: RegimeWeights) -> EdgeWeights:
-    """Weights that stood for a key, its own or those it fell back to."""
-    pattern, _, rest = key.partition("|")
-    category, _, signature = rest.partition("|")
-    return previous.weights_of(f"{pattern}|{category}", signature)

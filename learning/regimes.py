@@ -19,6 +19,7 @@ from learning.postings import Inside
 from leverloop.scope import ScopeValue
 
 __all__ = [
+    "NEUTRAL",
     "REGIME",
     "RegimeWeight",
     "RegimeWeights",
@@ -37,7 +38,7 @@ REGIME: Final = (
     ("micro", "micro_phase"),
     ("bucket_rank", "bucket_rank_position"),
 )
-_FIELDS: Final = EdgeWeights.__struct_fields__
+_PLACES: Final = 1 << np.array([48, 32, 16, 0])
 
 
 class RegimeWeight(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,14 +51,11 @@ class RegimeWeight(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RegimeWeights(msgspec.Struct, frozen=True, kw_only=True):
-    """Regime weights as of a time.
-
-    Keys: ``pattern_key|category|signature`` with the signature cut off from behind, ``pattern_key|category``,
-    ``module|category``.
-    """
+    """Regime weights as of a time."""
 
     at_ms: int
-    of: dict[str, RegimeWeight] = {}
+    of: dict[str, dict[str, RegimeWeight]] = {}
+    """Group, or ``module|category`` -> signature, cut off from behind: "" is the whole -> what is known there."""
 
     def weights_of(self, group: str, signature: str) -> EdgeWeights:
         """Weights of a group in a regime, from the first level that is known; neutral if none is.
@@ -67,14 +65,21 @@ class RegimeWeights(msgspec.Struct, frozen=True, kw_only=True):
         Examples
         --------
         >>> dips = RegimeWeight(weights=EdgeWeights(variance=0.8), n_samples=60, confidence=0.75)
-        >>> known = RegimeWeights(at_ms=0, of={"pm.up.S1.a|add|macro=Dip": dips})
+        >>> known = RegimeWeights(at_ms=0, of={"pm.up.S1.a|add": {"macro=Dip": dips}})
         >>> known.weights_of("pm.up.S1.a|add", "macro=Dip|meso=Good|micro=|bucket_rank=1").variance
         0.8
         >>> known.weights_of("pm.up.S1.a|add", "macro=Good|meso=Good|micro=|bucket_rank=1").variance
         1.0
         """
-        known = next((self.of[key] for key in levels(group, signature) if key in self.of), None)
-        return NEUTRAL_WEIGHTS if known is None else known.weights
+        for name, cut in levels(group, signature):
+            known = self.of.get(name, {}).get(cut)
+            if known is not None:
+                return known.weights
+        return NEUTRAL_WEIGHTS
+
+
+NEUTRAL: Final = RegimeWeights(at_ms=0)
+"""Before anything was learned."""
 
 
 def signature_of(scope: Mapping[str, ScopeValue]) -> str:
@@ -97,13 +102,28 @@ def weights_of_rows(weights: RegimeWeights, cells: GroupCells, rows: npt.NDArray
 
     Notes
     -----
-    Source: spec section 9. Cost: O(n log n), and a look-up for each signature.
+    What is known is looked up in the rows and not each row in what is known, as every epoch asks for it. Source: spec
+    section 9. Cost: O(n + keys of the group) at each level.
     """
-    codes = regime_codes(cells, rows)
-    packed = codes @ (1 << np.array([48, 32, 16, 0]))  # past 63 bits it wraps around, and stays one number each
-    _, first, at = np.unique(packed, return_index=True, return_inverse=True)
-    table = [msgspec.structs.astuple(weights.weights_of(cells.group, named(cells, codes[i]))) for i in first.tolist()]
-    return np.array(table, dtype=np.float64).reshape(-1, len(_FIELDS))[at]
+    found = np.tile(np.array(msgspec.structs.astuple(weights.weights_of(cells.group, ""))), (len(rows), 1))
+    if cells.group not in weights.of:
+        return found
+    codes, words = regime_codes(cells, rows), _words(cells)
+    known: list[dict[int, RegimeWeight]] = [{} for _ in range(len(REGIME) + 1)]
+    for signature, weight in weights.of[cells.group].items():
+        values = [part.partition("=")[2] for part in signature.split("|")] if signature else []
+        coded = [of_dimension.get(value, -1) for of_dimension, value in zip(words, values, strict=False)]
+        if -1 not in coded:  # no row has what no row had
+            known[len(coded)][_packed(np.array(coded, dtype=np.int64))] = weight
+    for level in range(1, len(REGIME) + 1):  # the narrowest is written last
+        if known[level]:
+            keys = np.array(sorted(known[level]))
+            table = np.array([msgspec.structs.astuple(known[level][key].weights) for key in keys.tolist()])
+            packed = _packed(codes[:, :level])
+            at = np.minimum(np.searchsorted(keys, packed), len(keys) - 1)
+            hit = keys[at] == packed
+            found[hit] = table[at[hit]]
+    return found
 
 
 def mean_weights(inside: Inside, of_rows: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -129,13 +149,13 @@ def mean_weights(inside: Inside, of_rows: npt.NDArray[np.float64]) -> npt.NDArra
     return _means(inside.start, inside.rows, of_rows)
 
 
-def levels(group: str, signature: str) -> Iterator[str]:
-    """Keys of a group in a regime, the narrowest first."""
+def levels(group: str, signature: str) -> Iterator[tuple[str, str]]:
+    """Yield keys of a group in a regime, the narrowest first."""
     while signature:
-        yield f"{group}|{signature}"
+        yield group, signature
         signature = signature.rpartition("|")[0]
-    yield group
-    yield category_of(group)
+    yield group, ""
+    yield category_of(group), ""
 
 
 def category_of(group: str) -> str:
@@ -164,6 +184,18 @@ def named(cells: GroupCells, codes: npt.NDArray[np.int64]) -> str:
     return _signature(
         [cells.value_name(cells.dimensions.index(name), code) if code else "" for (_, name), code in pairs]
     )
+
+
+def _words(cells: GroupCells) -> list[dict[str, int]]:
+    """Value -> code, for each of the four regime dimensions; a missing value is 0."""
+    places = [cells.dimensions.index(name) if name in cells.dimensions else None for _, name in REGIME]
+    sizes = cells.cardinalities().tolist()
+    return [{"": 0} if d is None else {cells.value_name(d, code): code for code in range(sizes[d])} for d in places]
+
+
+def _packed(codes: npt.NDArray[np.int64]) -> Any:
+    """Codes of the last axis as one number; past 63 bits it wraps around, and stays one number each."""
+    return codes @ _PLACES[: codes.shape[-1]]
 
 
 @numba.njit(cache=True, nogil=True)

@@ -14,7 +14,7 @@ from learning.cells import GroupCells, day_of
 from learning.edge import NEUTRAL_WEIGHTS, EdgeWeights
 from learning.parameters import Parameters
 from learning.regime_weights import GroupWeightSums, merged_sums, regime_weights, weight_sums
-from learning.regimes import RegimeWeights
+from learning.regimes import RegimeWeight, RegimeWeights
 from learning.statistics import group_view
 from leverloop.scope import DEFAULT_SCHEMA
 from tests.laws.examples import DAY_MS, EPOCH_MS, HOUR_MS, START_MS, an_outcome
@@ -116,8 +116,12 @@ def test_partitions_come_in_any_order(one: list[dict[str, Any]], two: list[dict[
     assert regime_weights([b, a], None, END_MS) == found == regime_weights(merged_sums([b], [a]), None, END_MS)
 
 
+def every_key(found: RegimeWeights) -> list[RegimeWeight]:
+    return [known for of_group in found.of.values() for known in of_group.values()]
+
+
 def every_weight(found: RegimeWeights) -> list[float]:
-    return [value for known in found.of.values() for value in msgspec.structs.astuple(known.weights)]
+    return [value for known in every_key(found) for value in msgspec.structs.astuple(known.weights)]
 
 
 @given(trades, trades, st.integers(0, 400 * DAY_MS))
@@ -128,8 +132,8 @@ def test_weights_stay_within_bounds_and_are_neutral_with_little_data(
     second = regime_weights([sums_of(cells_of(GROUP, others))], first, START_MS + later_ms)
     for found, n in ((first, len(drawn)), (second, len(others))):
         assert all(0.3 <= value <= 1.7 for value in every_weight(found))
-        assert all(known.n_samples >= 30 for known in found.of.values())
-        assert all(known.confidence == known.n_samples / (known.n_samples + 20) for known in found.of.values())
+        assert all(known.n_samples >= 30 for known in every_key(found))
+        assert all(known.confidence == known.n_samples / (known.n_samples + 20) for known in every_key(found))
         if n < 30:
             assert found.weights_of(GROUP, "macro=Dip|meso=|micro=|bucket_rank=1") == NEUTRAL_WEIGHTS
 
@@ -158,9 +162,11 @@ def test_a_weight_is_one_and_the_correlation_shrunken_toward_the_next_level() ->
     category = 0.5 * 100 / 120
     pattern = (0.5 * 100 + 20 * category) / 120
     dip = (-0.2 * 40 + 20 * pattern) / 60
-    for key, r in (("pm|entry", category), (GROUP, pattern), (f"{GROUP}|macro=Dip", dip)):
-        assert msgspec.structs.astuple(found.of[key].weights) == pytest.approx((1 + r, 1 + r, 1 + r, 1 - r), abs=1e-4)
-    assert set(found.of) == {"pm|entry", GROUP, f"{GROUP}|macro=Dip"}
+    for group, signature, r in (("pm|entry", "", category), (GROUP, "", pattern), (GROUP, "macro=Dip", dip)):
+        assert msgspec.structs.astuple(found.of[group][signature].weights) == pytest.approx(
+            (1 + r, 1 + r, 1 + r, 1 - r), abs=1e-4
+        )
+    assert {group: set(known) for group, known in found.of.items()} == {"pm|entry": {""}, GROUP: {"", "macro=Dip"}}
 
 
 def test_another_pattern_of_the_category_falls_back_to_all_of_them() -> None:
@@ -170,7 +176,7 @@ def test_another_pattern_of_the_category_falls_back_to_all_of_them() -> None:
     ]
     found = regime_weights(parts, None, 0)
     assert OTHER not in found.of
-    assert found.weights_of(OTHER, "macro=Dip") == found.of["pm|entry"].weights
+    assert found.weights_of(OTHER, "macro=Dip") == found.of["pm|entry"][""].weights
     assert 1.3 < found.weights_of(OTHER, "").time_efficiency < 1.5
     assert found.weights_of("pm.uptrend.S1.buy_flag|exit", "") == NEUTRAL_WEIGHTS
 
@@ -178,7 +184,7 @@ def test_another_pattern_of_the_category_falls_back_to_all_of_them() -> None:
 def test_perfect_correlation_is_cut_off_at_the_bounds() -> None:
     for r, high in ((1.0, 1.7), (-1.0, 0.3)):
         found = regime_weights([GroupWeightSums(group=GROUP, by_signature=(("", sums_with(4000, r)),))], None, 0)
-        assert msgspec.structs.astuple(found.of[GROUP].weights) == pytest.approx((high, high, high, 2 - high))
+        assert msgspec.structs.astuple(found.of[GROUP][""].weights) == pytest.approx((high, high, high, 2 - high))
         assert all(0.3 <= value <= 1.7 for value in every_weight(found))
 
 
@@ -190,9 +196,9 @@ def test_weights_move_by_a_mean_of_thirty_days_and_not_at_all_at_the_same_time()
     for day in range(1, 31):
         now = regime_weights(bad, now, day * DAY_MS)
         assert regime_weights(good, now, day * DAY_MS).of == now.of, "twice at the same time"
-    at = first.of[GROUP].weights.time_efficiency, last.of[GROUP].weights.time_efficiency
+    at = first.of[GROUP][""].weights.time_efficiency, last.of[GROUP][""].weights.time_efficiency
     expected = at[1] + (at[0] - at[1]) * math.exp(-1)
-    assert now.of[GROUP].weights.time_efficiency == pytest.approx(expected)
+    assert now.of[GROUP][""].weights.time_efficiency == pytest.approx(expected)
 
 
 def test_a_new_key_goes_on_from_what_it_fell_back_to() -> None:

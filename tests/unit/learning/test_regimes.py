@@ -25,25 +25,26 @@ def weight(value: float) -> RegimeWeight:
 def test_a_regime_falls_back_in_the_order_of_the_specification() -> None:
     scope: Scope = {"macro_phase": "Dip", "meso_phase": "Good", "micro_phase": "Chop", "bucket_rank_position": 3}
     assert list(levels(GROUP, signature_of(scope))) == [
-        f"{GROUP}|macro=Dip|meso=Good|micro=Chop|bucket_rank=3",
-        f"{GROUP}|macro=Dip|meso=Good|micro=Chop",
-        f"{GROUP}|macro=Dip|meso=Good",
-        f"{GROUP}|macro=Dip",
-        GROUP,
-        "pm|entry",
+        (GROUP, "macro=Dip|meso=Good|micro=Chop|bucket_rank=3"),
+        (GROUP, "macro=Dip|meso=Good|micro=Chop"),
+        (GROUP, "macro=Dip|meso=Good"),
+        (GROUP, "macro=Dip"),
+        (GROUP, ""),
+        ("pm|entry", ""),
     ]
 
 
 def test_the_narrowest_level_that_is_known_decides_and_without_any_all_is_neutral() -> None:
     keys = list(levels(GROUP, "macro=Dip|meso=Good|micro=Chop|bucket_rank=3"))
     values = [1.6, 1.5, 1.4, 1.3, 1.2, 1.1]
-    known = {key: weight(value) for key, value in zip(keys, values, strict=True)}
-    for key, value in zip(keys, values, strict=True):
+    for i, value in enumerate(values):
+        known: dict[str, dict[str, RegimeWeight]] = {}
+        for (group, signature), other in zip(keys[i:], values[i:], strict=True):
+            known.setdefault(group, {})[signature] = weight(other)
         weights = RegimeWeights(at_ms=0, of=known)
         found = weights.weights_of(GROUP, "macro=Dip|meso=Good|micro=Chop|bucket_rank=3")
         assert found.time_efficiency == value
-        assert RegimeWeights(at_ms=0, of=known).weights_of("dm.alloc.a.b|allocation", "") == NEUTRAL_WEIGHTS
-        known = {other: at for other, at in known.items() if other != key}
+        assert weights.weights_of("dm.alloc.a.b|allocation", "") == NEUTRAL_WEIGHTS
     assert RegimeWeights(at_ms=0).weights_of(GROUP, "macro=Dip") == NEUTRAL_WEIGHTS
 
 
@@ -61,10 +62,11 @@ drawn = st.lists(
 )
 
 
-@given(drawn, st.lists(st.floats(0.3, 1.7), min_size=3, max_size=3))
+@given(drawn, st.lists(st.floats(0.3, 1.7), min_size=4, max_size=4))
 def test_a_subset_takes_the_mean_over_its_trades_signatures(scopes: list[Scope], values: list[float]) -> None:
-    keys = ("pm|entry", f"{GROUP}|macro=Dip", f"{GROUP}|macro=Good|meso=|micro=|bucket_rank=1")
-    weights = RegimeWeights(at_ms=0, of=dict(zip(keys, map(weight, values), strict=True)))
+    category, dip, rank, unseen = map(weight, values)
+    own = {"macro=Dip": dip, "macro=Good|meso=|micro=|bucket_rank=1": rank, "macro=Dip|meso=Chop": unseen}
+    weights = RegimeWeights(at_ms=0, of={"pm|entry": {"": category}, GROUP: own})
     cells = GroupCells(GROUP, "pm", DEFAULT_SCHEMA)
     for i, scope in enumerate(scopes):
         held = {name: value for name, value in scope.items() if value is not None}
@@ -72,8 +74,8 @@ def test_a_subset_takes_the_mean_over_its_trades_signatures(scopes: list[Scope],
     rows = cells.counted(START_MS)
     of_rows = weights_of_rows(weights, cells, rows)
     for row, found in zip(rows.tolist(), of_rows, strict=True):
-        own = weights.weights_of(GROUP, signature_of(cells.scope_of(cells.codes(np.array([row]))[0])))
-        assert found.tolist() == [own.time_efficiency, 1.0, 1.0, 1.0]
+        alone = weights.weights_of(GROUP, signature_of(cells.scope_of(cells.codes(np.array([row]))[0])))
+        assert found.tolist() == [alone.time_efficiency, 1.0, 1.0, 1.0]
     subsets = enumerate_subsets(cells, rows, Parameters(n_min_by_dims=(1,)), 2).codes
     postings = Postings(cells.codes(rows).astype(np.int32), cells.column("trade", rows))
     together = mean_weights(postings.inside(subsets), of_rows)
@@ -99,5 +101,5 @@ def test_a_module_without_a_dimension_of_the_regime_has_it_missing() -> None:
     schema = DEFAULT_SCHEMA
     cells = GroupCells("dm.alloc.any.buy|allocation", "dm", schema)
     cells.put(an_outcome(group=cells.group, module="dm", scope={"micro_phase": "Dip"}), START_MS)
-    known = RegimeWeights(at_ms=0, of={f"{cells.group}|macro=|meso=|micro=Dip": weight(0.5)})
+    known = RegimeWeights(at_ms=0, of={cells.group: {"macro=|meso=|micro=Dip": weight(0.5)}})
     assert weights_of_rows(known, cells, cells.counted(START_MS))[0, 0] == 0.5
