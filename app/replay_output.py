@@ -99,7 +99,7 @@ def _stats(replay: Replay, on_group: Callable[[int, int], None]) -> Iterator[dic
     for done, name in enumerate(names):
         on_group(done, len(names))
         cells = replay.partition.groups[name]
-        stats = tracked_stats(cells, book.epoch_at_ms, baselines, replay.parameters, replay.schema)
+        stats = tracked_stats(cells, book.epoch_at_ms, baselines, replay.parameters, replay.schema, book.regime_weights)
         for codes, row in zip(stats.codes, stats.rows(), strict=True):
             yield {
                 "module": cells.module,

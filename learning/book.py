@@ -20,6 +20,8 @@ from learning.findings import AcceptedLesson, Candidate, Decided, Findings, Grou
 from learning.lessons import LIVE, Lesson, LessonEvent, lesson_id, nominated, reviewed
 from learning.levers import stepped
 from learning.parameters import Parameters
+from learning.regime_weights import regime_weights
+from learning.regimes import NEUTRAL, RegimeWeights
 from leverloop.errors import InvariantBroken
 from leverloop.patterns import MODULES, Module
 from leverloop.snapshot import OverrideType
@@ -42,6 +44,7 @@ class Book(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="boo
     days: tuple[tuple[int, int, int], ...] = ()
     events: tuple[LessonEvent, ...] = ()
     """Changes of state at this epoch."""
+    regime_weights: RegimeWeights = NEUTRAL
     outcomes: int = 0
     trades: int = 0
 
@@ -101,6 +104,7 @@ def close_epoch(book: Book, findings: Sequence[Findings], parameters: Parameters
         nominations=nominations,
         tests=tests,
         baselines=merged(*(f.baselines for f in findings)),
+        regime_weights=_weights(book, findings, epoch_at_ms),
         days=days,
         events=tuple(events),
         outcomes=sum(f.outcomes for f in findings),
@@ -127,6 +131,7 @@ def decision(book: Book) -> Decided:
         ),
         baselines=book.baselines,
         days=book.days,
+        regime_weights=book.regime_weights,
         tested={group: (test.trades, test.lessons_version) for group, test in sorted(book.tests.items())},
     )
 
@@ -198,6 +203,13 @@ def _adds(group: str, candidate: Candidate, lessons: Iterable[Lesson], parameter
 
 def _lesson_type(module: Module) -> OverrideType:
     return "pm_strength" if module == "pm" else "dm_alloc"
+
+
+def _weights(book: Book, findings: Sequence[Findings], epoch_at_ms: int) -> RegimeWeights:
+    parts = [part for found in findings for part in found.weight_sums]
+    if not parts:
+        return book.regime_weights
+    return regime_weights(parts, book.regime_weights if book.regime_weights.of else None, epoch_at_ms)
 
 
 def _latest(findings: Iterable[Findings]) -> dict[str, int]:

@@ -6,6 +6,8 @@ import msgspec
 
 from learning.baseline import GroupBaseline
 from learning.lessons import Evidence
+from learning.regime_weights import GroupWeightSums
+from learning.regimes import NEUTRAL, RegimeWeights
 from leverloop.scope import ScopeValue
 
 __all__ = ["AcceptedLesson", "Candidate", "DaySums", "Decided", "Findings", "GroupTest"]
@@ -51,6 +53,7 @@ class Decided(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="
     lessons: tuple[AcceptedLesson, ...] = ()
     baselines: tuple[GroupBaseline, ...] = ()
     days: DaySums = ()
+    regime_weights: RegimeWeights = NEUTRAL
     tested: dict[str, tuple[int, int]] = {}
     """Group -> (trades, lessons_version) at its last test."""
 
@@ -68,5 +71,7 @@ class Findings(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag=
     tests: tuple[GroupTest, ...] = ()
     evidence: dict[str, Evidence] = {}
     """Lesson id -> what is known of it now."""
+    weight_sums: tuple[GroupWeightSums, ...] = ()
+    """Once a day (`learning.regime_weights`); at other epochs there are none."""
     regimes_at_ms: dict[str, int] = {}
     """Lesson id -> when the regime that it pins was last seen in an action here; lessons that pin none are left out."""

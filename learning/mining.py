@@ -9,20 +9,25 @@ decision knew of; counts and statistics use those of the epoch itself.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
 
 import numpy as np
 
 from learning.baseline import Baselines, baseline_sums
 from learning.cells import RR_SCALE, GroupCells, day_of
 from learning.clusters import REGIME
+from learning.epochs import is_due
 from learning.findings import DaySums, Decided, Findings, GroupTest
 from learning.lessons import Evidence
-from learning.parameters import Parameters
+from learning.parameters import DAY_MS, HOUR_MS, Parameters
+from learning.regime_weights import GroupWeightSums, weight_sums
 from learning.search import GroupSearch
 from learning.statistics import group_view
 from leverloop.scope import ScopeSchema
 
 __all__ = ["mine"]
+
+_WEIGHED_AT_MS: Final = HOUR_MS  # 01:00 UTC, daily (spec section 9)
 
 
 def mine(
@@ -57,15 +62,21 @@ def mine(
     ordered = [groups[name] for name in sorted(groups)]
     tests: list[GroupTest] = []
     evidence: dict[str, Evidence] = {}
+    weight_parts: list[GroupWeightSums] = []
+    weighs = parameters.learns_regime_weights and is_due(epoch_at_ms, DAY_MS, _WEIGHED_AT_MS, parameters)
     outcomes = 0
     for cells in ordered:
         segment = schema.modules[cells.module].segment
         own = [lesson for lesson in decided.lessons if lesson.group == cells.group]
         trades = _trades(cells, epoch_at_ms)
         due = _due(trades, decided.tested.get(cells.group), decided.lessons_version, parameters)
+        if not due and not own and not weighs:
+            continue
+        view = group_view(cells, epoch_at_ms, baselines, segment, decided.regime_weights)
+        if weighs:
+            weight_parts.append(weight_sums(cells, view, day_mean, decided.epoch_at_ms, parameters))
         if not due and not own:
             continue
-        view = group_view(cells, epoch_at_ms, baselines, segment)
         group = GroupSearch(cells, view, decided, day_mean, parameters)
         if due:
             tests.append(group.test(trades))
@@ -84,6 +95,7 @@ def mine(
         days=days,
         tests=tuple(tests),
         evidence=evidence,
+        weight_sums=tuple(weight_parts),
         regimes_at_ms=_regimes(ordered, decided, epoch_at_ms),
     )
 

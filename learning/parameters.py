@@ -79,6 +79,8 @@ class Parameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     # Meta-learners (section 9): the first switches all of them off
     v5_meta_learning_enabled: bool = True
+    v5_regime_weights_enabled: bool = True
+    """Whether the factors of an edge are weighed by how well they have told what came, by regime."""
     v5_half_life_enabled: bool = True
     """Whether levers of a lesson drift and follow by its own half-life, and a lesson that has faded retires."""
 
@@ -97,6 +99,11 @@ class Parameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             raise BadConfig(
                 f"outcome_keep_ms: at least closed_keep_ms {self.closed_keep_ms}, was {self.outcome_keep_ms}"
             )
+
+    @property
+    def learns_regime_weights(self) -> bool:
+        """Whether regime weights are used (v5.1)."""
+        return self.v5_meta_learning_enabled and self.v5_regime_weights_enabled
 
     @property
     def learns_half_lives(self) -> bool:

@@ -19,6 +19,7 @@ from learning.baseline import Baselines
 from learning.cells import GroupCells
 from learning.cube import enumerate_subsets
 from learning.parameters import Parameters
+from learning.regimes import NEUTRAL, RegimeWeights
 from learning.statistics import GroupStats, GroupView, SubsetStats, group_view, tracked_stats, view_stats
 from leverloop.errors import BadInput
 from leverloop.scope import Scope, ScopeSchema, ScopeValue
@@ -59,6 +60,8 @@ class GroupQueries:
         Of all groups, as the book's last decision has them.
     parameters, schema
         The rules.
+    weights
+        Regime weights, as of the same decision.
 
     Notes
     -----
@@ -75,14 +78,17 @@ class GroupQueries:
         baselines: Baselines,
         parameters: Parameters,
         schema: ScopeSchema,
+        weights: RegimeWeights = NEUTRAL,
     ) -> None:
         self.cells, self.epoch_at_ms = cells, epoch_at_ms
-        self._baselines, self._parameters, self._schema = baselines, parameters, schema
+        self._baselines, self._parameters, self._schema, self._weights = baselines, parameters, schema, weights
 
     @cached_property
     def tracked(self) -> GroupStats:
         """Every tracked subset, the group itself not among them. Counted once."""
-        return tracked_stats(self.cells, self.epoch_at_ms, self._baselines, self._parameters, self._schema)
+        return tracked_stats(
+            self.cells, self.epoch_at_ms, self._baselines, self._parameters, self._schema, self._weights
+        )
 
     @property
     def n_tracked(self) -> int:
@@ -197,7 +203,7 @@ class GroupQueries:
     @cached_property
     def _view(self) -> GroupView:
         segment = self._schema.modules[self.cells.module].segment
-        return group_view(self.cells, self.epoch_at_ms, self._baselines, segment)
+        return group_view(self.cells, self.epoch_at_ms, self._baselines, segment, self._weights)
 
     @cached_property
     def _rows(self) -> dict[bytes, int]:

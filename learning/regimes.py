@@ -41,8 +41,8 @@ REGIME: Final = (
 _PLACES: Final = 1 << np.array([48, 32, 16, 0])
 
 
-class RegimeWeight(msgspec.Struct, frozen=True, kw_only=True):
-    """Weights of one key, with the trades they were learned on."""
+class RegimeWeight(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """Weights of one key, with the trades they were learned on. As an array: every decision tells hundreds of them."""
 
     weights: EdgeWeights
     n_samples: int

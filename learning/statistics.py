@@ -25,6 +25,7 @@ from learning.edge import edges_raw
 from learning.emergence import Lineage, emergence
 from learning.evidence import Effects
 from learning.parameters import DAY_MS, Parameters
+from learning.regimes import NEUTRAL, RegimeWeights, mean_weights, weights_of_rows
 from leverloop.scope import ScopeSchema
 
 __all__ = [
@@ -168,15 +169,24 @@ class GroupView:
         As of the decision of the epoch before.
     segment
         The two dimensions of a segment.
+    weights
+        Regime weights of the factors of an edge.
     """
 
-    def __init__(self, cells: GroupCells, epoch_at_ms: int, baselines: Baselines, segment: tuple[str, str]) -> None:
+    def __init__(
+        self,
+        cells: GroupCells,
+        epoch_at_ms: int,
+        baselines: Baselines,
+        segment: tuple[str, str],
+        weights: RegimeWeights = NEUTRAL,
+    ) -> None:
         self.epoch_at_ms = epoch_at_ms
         self.rows = cells.counted(epoch_at_ms)
         """(n_rows,) int64."""
         self.rr_q = cells.column("rr_q", self.rows)
         """(n_rows,) int64, in 1e-5 R."""
-        self._cells, self._baselines, self._segment = cells, baselines, segment
+        self._cells, self._baselines, self._segment, self._weights = cells, baselines, segment, weights
 
     @cached_property
     def clustered(self) -> ClusteredGroup:
@@ -187,6 +197,11 @@ class GroupView:
     def traded(self) -> TradedDays:
         """Days of the group."""
         return traded_days(self.clustered.day, self.clustered.first, self.rr_q / RR_SCALE)
+
+    @cached_property
+    def weights(self) -> npt.NDArray[np.float64]:
+        """Regime weights of each row: (n_rows, 4) float64."""
+        return weights_of_rows(self._weights, self._cells, self.rows)
 
     @cached_property
     def trades(self) -> Trades:
@@ -212,6 +227,7 @@ def group_stats(
     baselines: Baselines,
     parameters: Parameters,
     schema: ScopeSchema,
+    weights: RegimeWeights = NEUTRAL,
 ) -> GroupStats:
     """Statistics of any subsets of a group, tracked or not, in the order given.
 
@@ -227,18 +243,25 @@ def group_stats(
         As of the decision of the epoch before.
     parameters, schema
         The rules.
+    weights
+        Regime weights, as of the same decision.
 
     Notes
     -----
     Source: spec section 6. Cost: O(rows log rows), and of each subset O(rows of its rarest value + clusters).
     """
     return view_stats(
-        group_view(cells, epoch_at_ms, baselines, schema.modules[cells.module].segment), codes, parameters
+        group_view(cells, epoch_at_ms, baselines, schema.modules[cells.module].segment, weights), codes, parameters
     )
 
 
 def tracked_stats(
-    cells: GroupCells, epoch_at_ms: int, baselines: Baselines, parameters: Parameters, schema: ScopeSchema
+    cells: GroupCells,
+    epoch_at_ms: int,
+    baselines: Baselines,
+    parameters: Parameters,
+    schema: ScopeSchema,
+    weights: RegimeWeights = NEUTRAL,
 ) -> GroupStats:
     """Statistics of every tracked subset of a group, n >= n_min(dims) up to the module's max_dims, by their values.
 
@@ -247,7 +270,7 @@ def tracked_stats(
     Source: spec section 6.
     """
     module = schema.modules[cells.module]
-    view = group_view(cells, epoch_at_ms, baselines, module.segment)
+    view = group_view(cells, epoch_at_ms, baselines, module.segment, weights)
     return view_stats(view, enumerate_subsets(cells, view.rows, parameters, module.max_dims).codes, parameters)
 
 
@@ -262,14 +285,20 @@ def subset_stats(view: GroupView, codes: npt.NDArray[Any], parameters: Parameter
     return found if found.n else None
 
 
-def group_view(cells: GroupCells, epoch_at_ms: int, baselines: Baselines, segment: tuple[str, str]) -> GroupView:
+def group_view(
+    cells: GroupCells,
+    epoch_at_ms: int,
+    baselines: Baselines,
+    segment: tuple[str, str],
+    weights: RegimeWeights = NEUTRAL,
+) -> GroupView:
     """Rows of a group that count by an epoch, each with the baseline of its segment.
 
     Notes
     -----
     Cost: O(n log n) in the group's rows. Source: spec section 6.
     """
-    return GroupView(cells, epoch_at_ms, baselines, segment)
+    return GroupView(cells, epoch_at_ms, baselines, segment, weights)
 
 
 def view_stats(view: GroupView, codes: npt.NDArray[Any], parameters: Parameters) -> GroupStats:
@@ -282,13 +311,17 @@ def view_stats(view: GroupView, codes: npt.NDArray[Any], parameters: Parameters)
     postings = view.clustered.postings
     counts: list[Counts] = []
     decay: list[Decays] = []
+    weights: list[npt.NDArray[np.float64]] = []
     n_actions = np.zeros(len(wanted), dtype=np.int64)
     for batch in postings.batches(wanted):
         inside = postings.inside(wanted[batch])
         n_actions[batch] = inside.n_actions
         counts.append(counted(inside, view.trades, parameters.recurrence_tau_days * DAY_MS))
+        weights.append(mean_weights(inside, view.weights))
         decay.append(decays(inside, view.traded, effect_rr[: len(wanted)][batch]))
-    return _assembled(lineage, effect, n_actions, _joined(Counts, counts), _joined(Decays, decay))
+    return _assembled(
+        lineage, effect, n_actions, _joined(Counts, counts), _joined(Decays, decay), np.concatenate(weights)
+    )
 
 
 def missed_bucket(missed_rr: float | None) -> MissedBucket | None:
@@ -307,7 +340,12 @@ def missed_bucket(missed_rr: float | None) -> MissedBucket | None:
 
 
 def _assembled(
-    lineage: Lineage, effect: Effects, n_actions: npt.NDArray[np.int64], counts: Counts, decay: Decays
+    lineage: Lineage,
+    effect: Effects,
+    n_actions: npt.NDArray[np.int64],
+    counts: Counts,
+    decay: Decays,
+    weights: npt.NDArray[np.float64],
 ) -> GroupStats:
     n_subsets = lineage.n_subsets
     n = effect.n[:n_subsets]
@@ -328,6 +366,7 @@ def _assembled(
             time_efficiency=counts.time_efficiency,
             field_coherence=counts.field_coherence,
             recurrence_score=counts.recurrence_score,
+            weights=weights,
         ),
         decay_rr_per_day=decay.rr_per_day,
         decay_error_rr_per_day=decay.error_rr_per_day,

@@ -26,6 +26,7 @@ from learning.findings import Decided
 from learning.parameters import Parameters
 from learning.partition import OutcomesPartition
 from learning.queries import GroupQueries
+from learning.regimes import NEUTRAL
 from leverloop.errors import BadConfig, BadInput, InvariantBroken, Unavailable
 from leverloop.partitions import partition_of
 from leverloop.scope import ScopeSchema
@@ -79,7 +80,8 @@ class Held(msgspec.Struct, frozen=True, kw_only=True):
         if cells is None:
             raise BadInput("GROUP", self._expected(group), group)
         baselines = Baselines(self.decided.baselines if self.decided else ())
-        return GroupQueries(cells, self.epoch_at_ms(now=now), baselines, self.parameters, self.schema)
+        weights = self.decided.regime_weights if self.decided else NEUTRAL
+        return GroupQueries(cells, self.epoch_at_ms(now=now), baselines, self.parameters, self.schema, weights)
 
     def open_outcomes(self, cells: GroupCells, epoch_at_ms: int) -> int:
         """Outcomes of a group that count from a later epoch only."""
