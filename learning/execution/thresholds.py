@@ -37,8 +37,6 @@ _SIGNAL_OF: Final = {
 }
 _ANY_SIGNAL: Final = "signal_thresholds.wait_for_signal"
 _UPPER: Final = frozenset({"signal_thresholds.max_edx_for_add"})
-_MOST_DIMS: Final = 1
-"""Of a scope: a threshold is estimated besides, which takes trades that finer scopes do not have."""
 _CUTS: Final = 20
 """Parts of equal weight that a signal is cut into: more would move the target by less than its error."""
 _FOLDS: Final = 5
@@ -169,10 +167,13 @@ class GroupThresholds:
                     yield _Test(lever.name, signal, sign, x, cuts)
 
     def _subsets(self) -> Iterator[npt.NDArray[np.int32]]:
-        """The group, and each value that it shows, in the order of values."""
+        """The group, and each value that it shows, in the order of values.
+
+        No finer ones: the cut is estimated besides, which takes trades that finer scopes do not have.
+        """
         n_dims = len(self._cells.dimensions)
         yield np.zeros(n_dims, dtype=np.int32)
-        shown = [np.unique(self._prepared.clustered.codes[:, d]).tolist() for d in range(n_dims if _MOST_DIMS else 0)]
+        shown = [np.unique(self._prepared.clustered.codes[:, d]).tolist() for d in range(n_dims)]
         pinned = [(d, code) for d in range(n_dims) for code in shown[d] if code]
         codes = np.zeros((len(pinned), n_dims), dtype=np.int32)
         for i, (d, code) in enumerate(pinned):
