@@ -13,7 +13,7 @@ import numpy.typing as npt
 __all__ = ["NEUTRAL_WEIGHTS", "EdgeWeights", "edge_raw", "edges_raw"]
 
 
-class EdgeWeights(msgspec.Struct, frozen=True, kw_only=True):
+class EdgeWeights(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """Regime weights of the factors of an edge; 1 is neutral (spec section 9)."""
 
     time_efficiency: float = 1.0

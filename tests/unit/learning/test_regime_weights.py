@@ -133,7 +133,8 @@ def test_weights_stay_within_bounds_and_are_neutral_with_little_data(
     for found, n in ((first, len(drawn)), (second, len(others))):
         assert all(0.3 <= value <= 1.7 for value in every_weight(found))
         assert all(known.n_samples >= 30 for known in every_key(found))
-        assert all(known.confidence == known.n_samples / (known.n_samples + 20) for known in every_key(found))
+        for known in every_key(found):
+            assert known.confidence == pytest.approx(known.n_samples / (known.n_samples + 20), abs=1e-6)
         if n < 30:
             assert found.weights_of(GROUP, "macro=Dip|meso=|micro=|bucket_rank=1") == NEUTRAL_WEIGHTS
 
@@ -198,7 +199,7 @@ def test_weights_move_by_a_mean_of_thirty_days_and_not_at_all_at_the_same_time()
         assert regime_weights(good, now, day * DAY_MS).of == now.of, "twice at the same time"
     at = first.of[GROUP][""].weights.time_efficiency, last.of[GROUP][""].weights.time_efficiency
     expected = at[1] + (at[0] - at[1]) * math.exp(-1)
-    assert now.of[GROUP][""].weights.time_efficiency == pytest.approx(expected)
+    assert now.of[GROUP][""].weights.time_efficiency == pytest.approx(expected, abs=1e-4)
 
 
 def test_a_new_key_goes_on_from_what_it_fell_back_to() -> None:
