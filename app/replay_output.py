@@ -84,6 +84,7 @@ def _snapshots(replay: Replay) -> dict[Module, Snapshot]:
             config_hash=config_hash(replay.parameters, replay.schema),
             engine_version=ENGINE_VERSION,
             parameters=replay.parameters,
+            factors=book.factors,
         )
         for module in MODULES
         if module in modules

@@ -10,16 +10,17 @@ What is not: looking again every epoch. `docs/lessons.md` says what that means.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
 from learning.baseline import GroupBaseline, merged
+from learning.epochs import MONDAY_AT_THREE_MS, is_due
+from learning.factors import FactorMember, factors, redundant_with
 from learning.findings import AcceptedLesson, Candidate, Decided, Findings, GroupTest
-from learning.lessons import LIVE, Lesson, LessonEvent, lesson_id, nominated, reviewed
+from learning.lessons import LIVE, Lesson, LessonEvent, absorbed, is_faded, lesson_id, nominated, reviewed
 from learning.levers import stepped
-from learning.parameters import Parameters
+from learning.parameters import DAY_MS, Parameters
 from learning.regime_weights import regime_weights
 from learning.regimes import NEUTRAL, RegimeWeights
 from leverloop.errors import InvariantBroken
@@ -45,6 +46,8 @@ class Book(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="boo
     events: tuple[LessonEvent, ...] = ()
     """Changes of state at this epoch."""
     regime_weights: RegimeWeights = NEUTRAL
+    factors: dict[str, str] = {}
+    """Published lesson -> latent factor: lessons of one factor are about the same trades."""
     outcomes: int = 0
     trades: int = 0
 
@@ -84,6 +87,7 @@ def close_epoch(book: Book, findings: Sequence[Findings], parameters: Parameters
             lesson, event = reviewed(lesson, evidence[name], parameters, regime_at_ms=regimes.get(name))
         lessons[name] = lesson
         events.extend([event] if event else [])
+    lessons, events = _without_repeats(lessons, events, parameters)
     nominations = dict(book.nominations)
     for module in MODULES:
         found = _best(module, epoch_at_ms, book, tests.values(), lessons, parameters)
@@ -105,6 +109,7 @@ def close_epoch(book: Book, findings: Sequence[Findings], parameters: Parameters
         tests=tests,
         baselines=merged(*(f.baselines for f in findings)),
         regime_weights=_weights(book, findings, epoch_at_ms),
+        factors=_factors(book, lessons, epoch_at_ms, parameters),
         days=days,
         events=tuple(events),
         outcomes=sum(f.outcomes for f in findings),
@@ -126,6 +131,7 @@ def decision(book: Book) -> Decided:
                 scope=lesson.scope,
                 effect_rr=lesson.evidence.effect_rr,
                 created_at_ms=lesson.created_at_ms,
+                is_candidate=lesson.state == "candidate",
             )
             for lesson in known
         ),
@@ -187,9 +193,11 @@ def _adds(group: str, candidate: Candidate, lessons: Iterable[Lesson], parameter
     Its effect beside the others has the sign that a refinement of a good subset may have while the whole of it
     is good still: a lesson is about the whole.
     """
-    whole = candidate.evidence.stats.effect_rr
-    direction = math.copysign(1.0, candidate.evidence.effect_rr)
+    found = candidate.evidence
+    whole, direction = found.stats.effect_rr, 1 if found.effect_rr > 0.0 else -1
     if whole is None or direction * whole <= 0.0:
+        return False
+    if found.half_life is not None and is_faded(found.half_life, direction, parameters):
         return False
     ancestors = [
         lesson.evidence.stats.effect_rr or 0.0
@@ -203,6 +211,48 @@ def _adds(group: str, candidate: Candidate, lessons: Iterable[Lesson], parameter
 
 def _lesson_type(module: Module) -> OverrideType:
     return "pm_strength" if module == "pm" else "dm_alloc"
+
+
+def _without_repeats(
+    lessons: dict[str, Lesson], events: list[LessonEvent], parameters: Parameters
+) -> tuple[dict[str, Lesson], list[LessonEvent]]:
+    """Absorb the lessons confirmed at this epoch that are about the same trades as an active one."""
+    if not parameters.learns_factors:
+        return lessons, events
+    confirmed = {event.lesson_id for event in events if event.reason == "confirmed"}
+    live = {name: lesson for name, lesson in lessons.items() if lesson.state in LIVE and name not in confirmed}
+    kept = dict(lessons)
+    changed = {event.lesson_id: event for event in events}
+    for name in sorted(confirmed, key=lambda name: lessons[name].ordinal):
+        lesson = lessons[name]
+        by = redundant_with(lesson.sketch, _members(lesson, live.values()))
+        if by is None:
+            live[name] = lesson
+        else:
+            kept[name], changed[name] = absorbed(lesson, by)
+    return kept, [changed[event.lesson_id] for event in events]
+
+
+def _members(like: Lesson, live: Iterable[Lesson]) -> list[FactorMember]:
+    return [
+        FactorMember(id=lesson.id, created_at_ms=lesson.created_at_ms, sketch=lesson.sketch)
+        for lesson in live
+        if (lesson.module, lesson.action_category) == (like.module, like.action_category)
+    ]
+
+
+def _factors(book: Book, lessons: Mapping[str, Lesson], epoch_at_ms: int, parameters: Parameters) -> dict[str, str]:
+    """Factors of the published lessons: found anew on Mondays, and when other lessons are published than before."""
+    live = {name: lesson for name, lesson in sorted(lessons.items()) if lesson.state in LIVE}
+    if not parameters.learns_factors:
+        return {}
+    if live.keys() == book.factors.keys() and not is_due(epoch_at_ms, 7 * DAY_MS, MONDAY_AT_THREE_MS, parameters):
+        return book.factors
+    found: dict[str, str] = {}
+    for lesson in live.values():
+        if lesson.id not in found:
+            found |= factors(_members(lesson, live.values()), book.factors)
+    return {name: found[name] for name in live}
 
 
 def _weights(book: Book, findings: Sequence[Findings], epoch_at_ms: int) -> RegimeWeights:

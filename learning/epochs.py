@@ -10,12 +10,29 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from learning.parameters import Parameters
+from learning.parameters import DAY_MS, HOUR_MS, Parameters
 
-__all__ = ["CONTROL", "epoch_of", "is_due", "newest_closed", "passed_epoch"]
+__all__ = [
+    "CONTROL",
+    "DAILY_AT_ONE_MS",
+    "MONDAY_AT_THREE_MS",
+    "MONDAY_AT_TWO_MS",
+    "epoch_of",
+    "is_due",
+    "newest_closed",
+    "passed_epoch",
+]
 
 CONTROL: Final = "control"
 """Name under which markers of the control topic count: they close an epoch for every input."""
+
+
+DAILY_AT_ONE_MS: Final = HOUR_MS
+"""When regime weights are learned (spec section 9); offsets of `is_due`, UTC."""
+MONDAY_AT_TWO_MS: Final = 4 * DAY_MS + 2 * HOUR_MS  # 1 January 1970 was a Thursday
+"""When half-lives are."""
+MONDAY_AT_THREE_MS: Final = 4 * DAY_MS + 3 * HOUR_MS
+"""When latent factors are."""
 
 
 def epoch_of(at_ms: int, parameters: Parameters) -> int:

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.cluster.hierarchy import fcluster, linkage
 
-__all__ = ["FactorMember", "factors", "jaccard", "merged_sketch", "redundant_with", "shares", "trade_sketch"]
+__all__ = ["FactorMember", "Sketch", "factors", "jaccard", "merged_sketch", "redundant_with", "shares", "trade_sketch"]
 
 Sketch = tuple[int, ...]
 """Rising, below 2**53 (exact in any reader of JSON); with fewer than `_KEPT` of them, every trade is there."""

@@ -25,6 +25,7 @@ class AcceptedLesson(msgspec.Struct, frozen=True, kw_only=True):
     effect_rr: float
     created_at_ms: int = 0
     """When it was nominated: what closed later is its forward test."""
+    is_candidate: bool = False
 
 
 class Candidate(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,6 +7,7 @@ from typing import Final, Literal
 
 import msgspec
 
+from learning.factors import Sketch
 from learning.forward import e_value, level
 from learning.half_life import EdgePoint, HalfLife, dies_too_fast, thinned
 from learning.parameters import DAY_MS, Parameters
@@ -22,7 +23,9 @@ __all__ = [
     "Lesson",
     "LessonEvent",
     "LessonState",
+    "absorbed",
     "activation_e",
+    "is_faded",
     "lesson_id",
     "nominated",
     "reviewed",
@@ -57,7 +60,9 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     forward: Forward = Forward()
     """None of it before the lesson was nominated."""
     half_life: HalfLife | None = None
-    """Estimated on Mondays; None on other days."""
+    """Estimated on Mondays, and of what may be nominated; else None."""
+    sketch: Sketch = ()
+    """Of the trades inside (`learning.factors`), on Mondays and of candidates; else empty."""
 
 
 class Lesson(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,6 +84,10 @@ class Lesson(msgspec.Struct, frozen=True, kw_only=True):
     insignificant_epochs: int = 0
     half_life: HalfLife = HalfLife()
     """The last estimate."""
+    sketch: Sketch = ()
+    """Trades that it matches, as of the last time they were sketched."""
+    absorbed_by: str | None = None
+    """The active lesson that it repeats, if that is why it retired."""
     edge_history: tuple[EdgePoint, ...] = ()
     """(time in ms, edge_raw), a point a day, thinned out evenly: the first is its edge at birth."""
     levers: dict[str, float] = {}
@@ -162,6 +171,7 @@ def nominated(
         changed_at_ms=epoch_at_ms,
         evidence=evidence,
         ordinal=ordinal,
+        half_life=evidence.half_life or HalfLife(),
     )
     return lesson, _event(lesson, None if before is None else before.state)
 
@@ -192,6 +202,7 @@ def reviewed(
         evidence=evidence,
         insignificant_epochs=weak,
         half_life=evidence.half_life or lesson.half_life,
+        sketch=evidence.sketch or lesson.sketch,
         edge_history=_with_edge(lesson, evidence),
     )
     if lesson.state == "candidate":
@@ -205,18 +216,23 @@ def reviewed(
     return changed, _event(changed, lesson.state)
 
 
-def is_faded(lesson: Lesson, parameters: Parameters) -> bool:
-    """Whether what is left of a lesson's effect is beyond doubt too small to matter.
+def absorbed(lesson: Lesson, by: str) -> tuple[Lesson, LessonEvent]:
+    """Return a confirmed candidate that repeats an active lesson, as retired in favour of it, with its event."""
+    retired = msgspec.structs.replace(lesson, state="retired", reason="absorbed", absorbed_by=by)
+    return retired, _event(retired, "candidate")
+
+
+def is_faded(left: HalfLife, direction: int, parameters: Parameters) -> bool:
+    """Whether what is left of an effect of a direction is beyond doubt too small to matter.
 
     Notes
     -----
     The upper end of a one-sided interval of 95 % for the fitted effect of today (`learning.half_life`). Source:
     spec section 7: the evidence turns.
     """
-    left = lesson.half_life
     if not parameters.learns_half_lives or left.effect_now_rr is None or left.effect_now_error_rr is None:
         return False
-    return lesson.direction * left.effect_now_rr + _ONE_SIDED * left.effect_now_error_rr < parameters.effect_min_rr
+    return direction * left.effect_now_rr + _ONE_SIDED * left.effect_now_error_rr < parameters.effect_min_rr
 
 
 def activation_e(lesson: Lesson, parameters: Parameters) -> tuple[float, float]:
@@ -246,7 +262,7 @@ def _refuted(lesson: Lesson, parameters: Parameters) -> str | None:
     """Why a candidate will not be confirmed, if that is clear already."""
     forward = lesson.evidence.forward
     effect_rr = lesson.direction * forward.effect_rr
-    if is_faded(lesson, parameters):
+    if is_faded(lesson.half_life, lesson.direction, parameters):
         return "faded"
     if forward.n_clusters < parameters.min_clusters:
         return None
@@ -262,7 +278,7 @@ def _outlived(lesson: Lesson, parameters: Parameters, regime_at_ms: int | None) 
         return "retired", "effect_turned"
     if forward.n_clusters >= parameters.min_clusters and forward.effect_rr * lesson.direction <= 0.0:
         return "retired", "effect_turned"
-    if is_faded(lesson, parameters):
+    if is_faded(lesson.half_life, lesson.direction, parameters):
         return "retired", "faded"
     if lesson.insignificant_epochs >= parameters.insignificant_epochs:
         return "retired", "significance_gone"

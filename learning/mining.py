@@ -9,25 +9,22 @@ decision knew of; counts and statistics use those of the epoch itself.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final
 
 import numpy as np
 
 from learning.baseline import Baselines, baseline_sums
 from learning.cells import RR_SCALE, GroupCells, day_of
 from learning.clusters import REGIME
-from learning.epochs import is_due
+from learning.epochs import DAILY_AT_ONE_MS, is_due
 from learning.findings import DaySums, Decided, Findings, GroupTest
 from learning.lessons import Evidence
-from learning.parameters import DAY_MS, HOUR_MS, Parameters
+from learning.parameters import DAY_MS, Parameters
 from learning.regime_weights import GroupWeightSums, weight_sums
 from learning.search import GroupSearch
 from learning.statistics import group_view
 from leverloop.scope import ScopeSchema
 
 __all__ = ["mine"]
-
-_WEIGHED_AT_MS: Final = HOUR_MS  # 01:00 UTC, daily (spec section 9)
 
 
 def mine(
@@ -63,7 +60,7 @@ def mine(
     tests: list[GroupTest] = []
     evidence: dict[str, Evidence] = {}
     weight_parts: list[GroupWeightSums] = []
-    weighs = parameters.learns_regime_weights and is_due(epoch_at_ms, DAY_MS, _WEIGHED_AT_MS, parameters)
+    weighs = parameters.learns_regime_weights and is_due(epoch_at_ms, DAY_MS, DAILY_AT_ONE_MS, parameters)
     outcomes = 0
     for cells in ordered:
         segment = schema.modules[cells.module].segment

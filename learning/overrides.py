@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
 
 from learning.lessons import LIVE, Lesson
 from learning.levers import confidence, half_life_hours
@@ -15,7 +16,7 @@ __all__ = ["override", "snapshot"]
 _HOURS_A_DAY = 24.0
 
 
-def override(lesson: Lesson, parameters: Parameters) -> Override:
+def override(lesson: Lesson, parameters: Parameters, factor_id: str | None = None) -> Override:
     """Override of a lesson, with what the client's blend weighs it by.
 
     Notes
@@ -41,6 +42,7 @@ def override(lesson: Lesson, parameters: Parameters) -> Override:
             strength=confidence(lesson.evidence),
             decay_halflife_hours=half_life_hours(lesson, parameters),
             created_at_ms=lesson.created_at_ms,
+            factor_id=factor_id,
         ),
     )
 
@@ -54,8 +56,11 @@ def snapshot(
     config_hash: str,
     engine_version: str,
     parameters: Parameters,
+    factors: Mapping[str, str] | None = None,
 ) -> Snapshot:
     """Return the sealed snapshot of a module's live lessons, in the order of their ids.
+
+    `factors` says which lesson belongs to which latent factor; one that a lesson has to itself is not worth a word.
 
     When it is published and how long it holds is the publisher's to say: both are 0 here, and neither is
     part of the content hash.
@@ -64,7 +69,13 @@ def snapshot(
     -----
     Source: spec section 11.
     """
-    live = [override(lesson, parameters) for lesson in lessons if lesson.state in LIVE and lesson.levers]
+    members = Counter((factors or {}).values())
+    shared = {name: factor for name, factor in (factors or {}).items() if members[factor] > 1}
+    live = [
+        override(lesson, parameters, shared.get(lesson.id))
+        for lesson in lessons
+        if lesson.state in LIVE and lesson.levers
+    ]
     return sealed(
         Snapshot(
             module=module,

@@ -83,6 +83,8 @@ class Parameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """Whether the factors of an edge are weighed by how well they have told what came, by regime."""
     v5_half_life_enabled: bool = True
     """Whether levers of a lesson drift and follow by its own half-life, and a lesson that has faded retires."""
+    v5_latent_factors_enabled: bool = True
+    """Whether lessons about the same trades count once, and a new one that repeats another is absorbed."""
 
     # Cadence (section 10)
     epoch_ms: PositiveInt = 6 * HOUR_MS
@@ -109,6 +111,11 @@ class Parameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     def learns_half_lives(self) -> bool:
         """Whether half-lives are used (v5.2)."""
         return self.v5_meta_learning_enabled and self.v5_half_life_enabled
+
+    @property
+    def learns_factors(self) -> bool:
+        """Whether latent factors are used (v5.3)."""
+        return self.v5_meta_learning_enabled and self.v5_latent_factors_enabled
 
     def n_min(self, dims: int) -> int:
         """Distinct trades from which a subset of so many dimensions is tracked (spec section 6)."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -12,19 +11,17 @@ from learning.cells import RR_SCALE, GroupCells
 from learning.clusters import ClusteredGroup
 from learning.cube import enumerate_subsets
 from learning.decay import traded_days
-from learning.epochs import is_due
+from learning.epochs import MONDAY_AT_THREE_MS, MONDAY_AT_TWO_MS, is_due
 from learning.evidence import Effects, p_values, shrunk
+from learning.factors import Sketch, trade_sketch
 from learning.findings import AcceptedLesson, Candidate, Decided, GroupTest
 from learning.half_life import HalfLife, half_life, windows_of
 from learning.lessons import Evidence, Forward
-from learning.parameters import DAY_MS, HOUR_MS, Parameters
+from learning.parameters import DAY_MS, Parameters
 from learning.statistics import GroupView, subset_stats
 from leverloop.scope import Scope
 
 __all__ = ["GroupSearch"]
-
-
-_MONDAY_AT_TWO_MS: Final = 4 * DAY_MS + 2 * HOUR_MS  # 1 January 1970 was a Thursday
 
 
 class GroupSearch:
@@ -44,8 +41,9 @@ class GroupSearch:
         self.rows = view.rows[known]
         self.clustered = ClusteredGroup(cells, self.rows)
         self._closed_at_ms = cells.column("closed_at_ms", self.rows)
-        self._on_mondays = parameters.learns_half_lives and is_due(
-            view.epoch_at_ms, 7 * DAY_MS, _MONDAY_AT_TWO_MS, parameters
+        self._on_mondays = is_due(view.epoch_at_ms, 7 * DAY_MS, MONDAY_AT_TWO_MS, parameters)
+        self._sketches = parameters.learns_factors and is_due(
+            view.epoch_at_ms, 7 * DAY_MS, MONDAY_AT_THREE_MS, parameters
         )
         self.matched = {
             lesson.id: _by_trade(self.clustered.trade, cells.met(lesson.group, lesson.scope, self.rows))
@@ -107,11 +105,18 @@ class GroupSearch:
             n_clusters=int(found.n_clusters[0]),
             stats=stats,
             forward=Forward() if lesson is None else self._forward(lesson, codes, rr),
-            half_life=self._half_life(codes, rr, effect) if lesson is not None and self._on_mondays else None,
+            half_life=self._half_life(codes, rr, effect) if lesson is None or self._on_mondays else None,
+            sketch=self._sketch(lesson, codes),
         )
 
+    def _sketch(self, lesson: AcceptedLesson | None, codes: npt.NDArray[np.int32]) -> Sketch:
+        """Sketch of a lesson's trades, when it is asked for: weekly, and while it may be confirmed at any epoch."""
+        if lesson is None or not (lesson.is_candidate or self._sketches):
+            return ()
+        return trade_sketch(self.clustered.trade[self.clustered.postings.inside(codes[None, :]).rows])
+
     def _half_life(self, codes: npt.NDArray[np.int32], rr: npt.NDArray[np.float64], effect_rr: float) -> HalfLife:
-        """Half-life of a lesson's effect beside all others, and what is left of it at the epoch."""
+        """Half-life of an effect beside all lessons, and what is left of it at the epoch."""
         day = self.clustered.day
         inside = self.clustered.postings.inside(codes[None, :]).rows
         windows = windows_of(inside, traded_days(day, self.clustered.first, rr))

@@ -87,5 +87,6 @@ def _snapshots(now: Book, parameters: Parameters, config_hash: str, engine_versi
                 config_hash=config_hash,
                 engine_version=engine_version,
                 parameters=parameters,
+                factors=now.factors,
             )
             yield module, encode_snapshot(found)

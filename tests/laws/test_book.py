@@ -3,11 +3,13 @@
 from typing import Any
 
 import msgspec
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from learning.book import Book, close_epoch, decision, opened
+from learning.factors import trade_sketch
 from learning.findings import Candidate, Findings, GroupTest
 from learning.forward import level
 from learning.half_life import HalfLife
@@ -409,3 +411,61 @@ def test_the_history_of_an_edge_has_a_point_a_day_and_its_first_for_ever() -> No
     points = lesson.edge_history
     assert (points[0], len(points)) == ((START_MS + EPOCH_MS, 1.0), 200)
     assert sorted({at_ms // 86_400_000 for at_ms, _ in points}) == [at_ms // 86_400_000 for at_ms, _ in points]
+
+
+def test_what_has_faded_is_not_nominated() -> None:
+    faded = HalfLife(hours=480, high_hours=700, n_windows=9, effect_now_rr=0.02, effect_now_error_rr=0.05)
+    for half_life, n in ((None, 1), (faded, 0)):
+        test = a_test(GROUPS[0], 5, Candidate(scope=SCOPES[0], evidence=_strong(half_life=half_life)))
+        found = Findings(partition=0, epoch_at_ms=START_MS + EPOCH_MS, tests=(test,))
+        assert len(close_epoch(Book(epoch_at_ms=START_MS), [found], PARAMETERS).lessons) == n
+
+
+def two_confirmed(shared: int, parameters: Parameters = PARAMETERS) -> Book:
+    """An active lesson, and a candidate that is confirmed at the next epoch; of 100 trades each so many are shared."""
+    old, new = (
+        msgspec.structs.replace(
+            nominated("pm_strength", "pm", GROUPS[0], scope, STRONG, epoch_at_ms=START_MS, ordinal=i)[0],
+            state=state,
+            sketch=trade_sketch(np.arange(first, first + 100)),
+        )
+        for i, (scope, state, first) in enumerate(
+            ((SCOPES[0], "active", 0), (SCOPES[1], "candidate", 100 - shared)), start=1
+        )
+    )
+    at_ms = START_MS + EPOCH_MS
+    found = Findings(
+        partition=0,
+        epoch_at_ms=at_ms,
+        evidence={old.id: _strong(epoch_at_ms=at_ms), new.id: _strong(epoch_at_ms=at_ms, forward=CONFIRMING)},
+    )
+    book = Book(epoch_at_ms=START_MS, lessons={old.id: old, new.id: new}, nominations={"pm": 2})
+    return close_epoch(book, [found], parameters)
+
+
+def test_a_new_lesson_about_the_trades_of_an_active_one_is_absorbed() -> None:
+    book = two_confirmed(shared=90)
+    (old, new) = sorted(book.lessons.values(), key=lambda lesson: lesson.ordinal)
+    assert (new.state, new.reason, new.absorbed_by) == ("retired", "absorbed", old.id)
+    assert [(e.from_state, e.to_state, e.reason) for e in book.events] == [("candidate", "retired", "absorbed")]
+    assert set(book.factors) == {old.id}
+
+
+def test_lessons_about_other_trades_have_factors_of_their_own_and_a_switch_turns_them_off() -> None:
+    book = two_confirmed(shared=20)
+    assert [lesson.state for lesson in book.lessons.values()] == ["active", "active"]
+    assert len(set(book.factors.values())) == 2
+    off = two_confirmed(90, Parameters(v5_latent_factors_enabled=False))
+    assert [lesson.state for lesson in off.lessons.values()] == ["active", "active"]
+    assert off.factors == {}
+
+
+def test_lessons_of_one_factor_say_so_and_one_alone_does_not() -> None:
+    book = two_confirmed(shared=20)
+    (one, other) = sorted(book.lessons)
+    for factors, told in (({one: "f", other: "f"}, ["f", "f"]), ({one: "f", other: "g"}, [None, None])):
+        found = snapshot(
+            "pm", book.lessons.values(), version=1, epoch_at_ms=START_MS, config_hash="c", engine_version="e",
+            parameters=PARAMETERS, factors=factors,
+        )  # fmt: skip
+        assert [o.lesson.factor_id for o in found.pattern_strength_overrides] == told
