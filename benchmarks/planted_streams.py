@@ -96,9 +96,9 @@ def score(stream_folder: Path, lessons: Path | Sequence[dict[str, Any]]) -> Scor
 
 
 def numbers(text: str) -> list[int]:
-    """Seeds of an option: ``1-3`` or ``1,4,7`` or both."""
+    """Seeds of an option: ``1-3`` or ``1,4,7`` or both; none of an empty one."""
     found: list[int] = []
-    for part in text.split(","):
+    for part in filter(None, text.split(",")):
         first, _, last = part.partition("-")
         found += range(int(first), int(last or first) + 1)
     return found

@@ -18,6 +18,7 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.lessons.fates import decay
 from benchmarks.lessons.measuring import Result, measured
 from benchmarks.planted_streams import Stream, add_options, cache_of, programs
 from learning.kernels import compile_kernels
@@ -61,18 +62,32 @@ def life(results: Sequence[Result]) -> Table:
         table.add_column(name, overflow="fold", justify="left" if name in {"edge", "reason", "state"} else "right")
     for result in results:
         for fate in result.fates:
-            table.add_row(str(result.stream.seed), *map(_text, msgspec.structs.astuple(fate)))
+            cells = [getattr(fate, name) for name in fate.__struct_fields__ if name != "true_half_life_days"]
+            table.add_row(str(result.stream.seed), *map(_text, cells))
     return table
 
 
-def missed_and_false(results: Sequence[Result], console: Console) -> None:
-    """What the score holds against the lessons, and the execution levers that stand."""
+def remarks(results: Sequence[Result], console: Console) -> None:
+    """What the score holds against the lessons, the execution levers that stand, and the edge that decays."""
     for result in results:
-        for what, items in (("missed", result.score.missed), ("false", result.score.false)):
+        kinds = (("missed", result.score.missed), ("false", result.score.false))
+        levers = (("execution", result.deltas.about), ("execution, nothing planted", result.deltas.others))
+        for what, items in (*kinds, *levers):
             for item in items:
                 console.print(f"seed {result.stream.seed} {what}: {item}", soft_wrap=True)
-        for group, scope, lever, value in result.published:
-            console.print(f"seed {result.stream.seed} execution: {group} {scope} {lever} {value:.3f}", soft_wrap=True)
+    planted = [result for result in results if result.deltas.planted]
+    for result in planted:
+        found = result.deltas
+        told = f"{found.found} of {found.planted} planted deltas, {len(found.others)} other execution levers"
+        console.print(f"seed {result.stream.seed}: {told}")
+    judged = [found for result in results if (found := decay(result.fates)) is not None]
+    if judged:
+        console.print(
+            f"edge that decays, of {len(judged)} streams: active while 0.3 R was left in "
+            f"{sum(found.in_time for found in judged)}, retired or neutral by day 150 in "
+            f"{sum(found.gone for found in judged)}, half-life within a factor 2 in "
+            f"{sum(found.half_life for found in judged)}"
+        )
 
 
 def _numbers(result: Result) -> tuple[float | None, ...]:
@@ -111,7 +126,7 @@ def main() -> None:
         for result in pool.map(one, streams):
             results.append(result)
             print(f"{result.stream.name}: {msgspec.json.encode(result.score).decode()}", flush=True)
-    missed_and_false(results, console)
+    remarks(results, console)
     if not asked.null:
         console.print(life(results))
     console.print(summary(results))

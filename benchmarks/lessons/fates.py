@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
@@ -13,16 +14,19 @@ from learning.overrides import override
 from learning.parameters import DAY_MS, Parameters
 from leverloop.levers import LEVERS
 
-__all__ = ["Fate", "fates"]
+__all__ = ["Decay", "Fate", "decay", "fates", "scope_text"]
 
 START_MS: Final = 1_735_689_600_000
 """Beginning of a planted stream."""
+_WORTH_RR: Final = 0.3
+_GONE_DAY: Final = 150.0
 
 
 class Fate(msgspec.Struct, frozen=True, kw_only=True):
     """One lesson about one planted edge; days count from the beginning of the stream."""
 
     edge: str
+    true_half_life_days: float | None = None
     lesson_scope: str = ""
     state: str = "never found"
     found_day: float | None = None
@@ -59,8 +63,36 @@ def fates(run: Replayed, truth: dict[str, Any], parameters: Parameters) -> list[
             if _related(lesson, edge) and (lesson.id in live or lesson.scope == edge["scope"])
         ]
         related.sort(key=lambda lesson: (lesson.scope != edge["scope"], lesson.created_at_ms))
-        found += [_fate(name, edge, lesson, run, parameters) for lesson in related] or [Fate(edge=name)]
+        found += [_fate(name, edge, lesson, run, parameters) for lesson in related] or [
+            Fate(edge=name, true_half_life_days=edge["half_life_days"])
+        ]
     return found
+
+
+class Decay(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of an edge that decays."""
+
+    in_time: bool
+    """A lesson was active while at least 0.3 R was left."""
+    gone: bool
+    """It was found, and by day 150 no lesson about it moved a lever by more than 2 % from then on."""
+    half_life: bool
+    """A lesson's last half-life is within a factor 2."""
+
+
+def decay(found: Sequence[Fate]) -> Decay | None:
+    """Judge the fates of one stream's edge that decays; None without such an edge."""
+    own = [fate for fate in found if fate.true_half_life_days is not None]
+    active = [fate for fate in own if fate.active_day is not None]
+    if not own:
+        return None
+    return Decay(
+        in_time=any(abs(fate.true_rr or 0.0) >= _WORTH_RR for fate in active),
+        gone=bool(active) and all(fate.neutral_day is not None and fate.neutral_day <= _GONE_DAY for fate in active),
+        half_life=any(
+            0.5 <= (fate.half_life_days or 0.0) / (fate.true_half_life_days or 1.0) <= 2.0 for fate in active
+        ),
+    )
 
 
 def scope_text(scope: dict[str, Any]) -> str:
@@ -85,6 +117,7 @@ def _fate(name: str, edge: dict[str, Any], lesson: Lesson, run: Replayed, parame
     )
     return Fate(
         edge=name,
+        true_half_life_days=edge["half_life_days"],
         lesson_scope=scope_text(lesson.scope),
         state=lesson.state,
         found_day=_day(events[0].epoch_at_ms) if events else None,
@@ -94,7 +127,7 @@ def _fate(name: str, edge: dict[str, Any], lesson: Lesson, run: Replayed, parame
         retired_day=None if ended is None else _day(ended.epoch_at_ms),
         reason=lesson.reason,
         half_life_days=None if last is None else override(last, parameters).stats.half_life_days,
-        neutral_day=_neutral_day(lesson.id, run),
+        neutral_day=None if begun is None else _neutral_day(lesson.id, run),
     )
 
 

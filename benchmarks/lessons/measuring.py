@@ -7,7 +7,8 @@ from pathlib import Path
 
 import msgspec
 
-from benchmarks.lessons.fates import Fate, fates, scope_text
+from benchmarks.lessons.deltas import Deltas, deltas
+from benchmarks.lessons.fates import Fate, fates
 from benchmarks.lessons.replayed import off_neutral, replayed
 from benchmarks.planted_streams import Score, Stream, made, score
 from learning.parameters import Parameters
@@ -24,8 +25,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     """Lessons that were active at any time."""
     execution: int
     """Execution levers that were off neutral at any time."""
-    published: list[tuple[str, str, str, float]]
-    """Those at the end: (group, scope, lever, value)."""
+    deltas: Deltas
+    """Those at the end, and the deltas that they are about."""
     epochs: int
     seconds: float
     fates: list[Fate]
@@ -37,17 +38,14 @@ def measured(stream: Stream, parameters: Parameters, cache: Path) -> Result:
     with tempfile.TemporaryDirectory() as out:
         run = replayed(folder, Path(out), parameters)
         scored = score(folder, Path(out, "lessons.json"))
-    moved = {key for _, lessons in run.history for key in off_neutral(lessons)}
+    truth = msgspec.json.decode((folder / "truth.json").read_bytes())
     return Result(
         stream=stream,
         score=scored,
         activated=len({event.lesson_id for event in run.events if event.to_state == "active"}),
-        execution=len(moved),
-        published=[
-            (run.lessons[name].group, scope_text(run.lessons[name].scope), lever, value)
-            for (name, lever), value in off_neutral(run.lessons).items()
-        ],
+        execution=run.moved,
+        deltas=deltas(off_neutral(run.snapshots.values()), truth["deltas"]),
         epochs=run.epochs,
         seconds=run.seconds,
-        fates=fates(run, msgspec.json.decode((folder / "truth.json").read_bytes()), parameters),
+        fates=fates(run, truth, parameters),
     )

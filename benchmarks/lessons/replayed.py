@@ -4,24 +4,30 @@ from __future__ import annotations
 
 import heapq
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import msgspec
 
 from app.replay import Replay, ReplayReport
-from app.replay_output import write_output
-from learning.lessons import Lesson, LessonEvent
+from app.replay_output import _snapshots, write_output
+from learning.lessons import LIVE, Lesson, LessonEvent
 from learning.parameters import Parameters
 from leverloop.levers import EXECUTION_LEVERS, LEVERS
 from leverloop.patterns import Module
-from leverloop.scope import DEFAULT_SCHEMA
+from leverloop.scope import DEFAULT_SCHEMA, ScopeValue, scope_hash
 from leverloop.snapshot import Snapshot
 
-__all__ = ["LIVE", "Replayed", "off_neutral", "replayed"]
+__all__ = ["LIVE", "Moved", "Replayed", "off_neutral", "replayed"]
 
-LIVE = ("active", "dormant")
-"""States in which a lesson is published."""
+
+class Moved(msgspec.Struct, frozen=True, kw_only=True):
+    """An execution lever that is published and not at its neutral."""
+
+    group: str
+    scope: dict[str, ScopeValue]
+    lever: str
+    value: float
 
 
 class Replayed(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,7 +39,10 @@ class Replayed(msgspec.Struct, frozen=True, kw_only=True):
     history: list[tuple[int, dict[str, Lesson]]]
     """(epoch, lessons by id), after every epoch."""
     events: list[LessonEvent]
+    moved: int
+    """Execution levers that were off neutral after any epoch."""
     snapshots: dict[Module, Snapshot]
+    """Those at the end."""
 
     @property
     def lessons(self) -> dict[str, Lesson]:
@@ -52,39 +61,50 @@ def replayed(folder: Path, out: Path, parameters: Parameters) -> Replayed:
     seen by looking after each line, which is what this does.
     """
     replay = Replay(parameters, DEFAULT_SCHEMA)
-    history: list[tuple[int, dict[str, Lesson]]] = []
+    watch = _Watch()
     started = time.perf_counter()
     for source, line in _in_event_order(folder):
         (replay.action if source == 0 else replay.trade)(line)
-        _look(replay, history)
+        watch.look(replay)
     replay.finish()
-    _look(replay, history)
+    watch.look(replay)
     seconds = time.perf_counter() - started
     snapshots = write_output(replay, _report(replay, seconds), out)
     return Replayed(
         seconds=seconds,
         epochs=replay.book.version if replay.book else 0,
-        history=history,
+        history=watch.history,
         events=replay.events,
+        moved=len(watch.moved),
         snapshots=snapshots,
     )
 
 
-def off_neutral(lessons: dict[str, Lesson]) -> dict[tuple[str, str], float]:
-    """Execution levers that are published and not at their neutral: (lesson id, lever) -> value."""
-    return {
-        (lesson.id, name): value
-        for lesson in lessons.values()
-        if lesson.state in LIVE
-        for name, value in lesson.levers.items()
+def off_neutral(snapshots: Iterable[Snapshot]) -> list[Moved]:
+    """Execution levers of snapshots that are not at their neutral; a threshold has none, and counts."""
+    return [
+        Moved(group=f"{found.pattern_key}|{found.action_category}", scope=found.scope, lever=name, value=value)
+        for snapshot in snapshots
+        for found in snapshot.overrides()
+        for name, value in found.levers.items()
         if name in EXECUTION_LEVERS and value != LEVERS[name].neutral
-    }
+    ]
 
 
-def _look(replay: Replay, history: list[tuple[int, dict[str, Lesson]]]) -> None:
-    book = replay.book
-    if book is not None and book.version and (not history or book.epoch_at_ms != history[-1][0]):
-        history.append((book.epoch_at_ms, book.lessons))
+class _Watch:
+    """What is seen after every epoch."""
+
+    def __init__(self) -> None:
+        self.history: list[tuple[int, dict[str, Lesson]]] = []
+        self.moved: set[tuple[str, str, str]] = set()
+
+    def look(self, replay: Replay) -> None:
+        book = replay.book
+        if book is None or not book.version or (self.history and book.epoch_at_ms == self.history[-1][0]):
+            return
+        self.history.append((book.epoch_at_ms, book.lessons))
+        moved = off_neutral(_snapshots(replay).values())
+        self.moved.update((each.group, scope_hash(each.scope), each.lever) for each in moved)
 
 
 def _in_event_order(folder: Path) -> Iterator[tuple[int, bytes]]:
