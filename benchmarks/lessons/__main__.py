@@ -75,12 +75,14 @@ def remarks(results: Sequence[Result], console: Console) -> None:
         for what, items in (*kinds, *levers):
             for item in items:
                 console.print(f"seed {result.stream.seed} {what}: {item}", soft_wrap=True)
-    planted = [result for result in results if result.deltas.planted]
-    for result in planted:
-        found = result.deltas
-        told = f"{found.found} of {found.planted} planted deltas, {len(found.others)} other execution levers"
+    for result in (result for result in results if result.deltas.planted):
+        levers_at_end = result.deltas
+        told = (
+            f"{levers_at_end.found} of {levers_at_end.planted} planted deltas, "
+            f"{len(levers_at_end.others)} other execution levers"
+        )
         console.print(f"seed {result.stream.seed}: {told}")
-    judged = [found for result in results if (found := decay(result.fates)) is not None]
+    judged = [judgement for result in results if (judgement := decay(result.fates)) is not None]
     if judged:
         console.print(
             f"edge that decays, of {len(judged)} streams: active while 0.3 R was left in "
