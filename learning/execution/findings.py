@@ -39,7 +39,12 @@ class LeverEvidence(msgspec.Struct, frozen=True, kw_only=True):
     added_rr: float
     """The least that it adds to an accepted lever of a larger scope; the effect where there is none."""
     p_value: float
-    """One-sided, of everything the finding claims: an effect above 0, and 0.1 R on top of what stands."""
+    """One-sided, of everything the finding claims: an effect above 0, and 0.1 R on top of what stands. Of
+    deltas, with the loss below."""
+    with_loss_rr: float = 0.0
+    """Of deltas: the effect if one more trade lost `rr_cap`; a test of later trades should ask this, too."""
+    with_loss_error_rr: float = 0.0
+    """Its error."""
     signal: str = ""
     """What a threshold bounds; of other levers nothing."""
     n_stopped: int = 0

@@ -14,7 +14,7 @@ from learning.cells import GroupCells
 from learning.clusters import ClusteredGroup
 from learning.execution.clusterings import Clusterings
 from learning.execution.findings import AcceptedLever, LeverEvidence
-from learning.execution.means import Means, clustered_means, interval, upper_p
+from learning.execution.means import Means, clustered_means, interval, upper_p, with_a_loss, with_spread
 from learning.execution.values import DeltaValues
 from learning.postings import Inside
 
@@ -42,7 +42,7 @@ class PreparedRows:
     def __init__(
         self, cells: GroupCells, rows: npt.NDArray[np.int64], rr_cap: float, clustered: ClusteredGroup | None = None
     ) -> None:
-        self.cells, self.rows = cells, rows
+        self.cells, self.rows, self.rr_cap = cells, rows, rr_cap
         self.clustered = clustered or ClusteredGroup(cells, rows)
         self.deltas = DeltaValues(cells, rows, rr_cap)
 
@@ -78,17 +78,24 @@ class _Question(msgspec.Struct, frozen=True, kw_only=True):
     """Values of one lever, compared with its neutral and with each accepted ancestor.
 
     columns: (n_values * (1 + n_ancestors), n_rows), first the deltas, then what they add to each ancestor.
-    blocks: clusters of the same shape.
+    blocks: clusters of the same shape. spread: (n_values * (1 + n_ancestors),) over the group's trades.
+    loss_rr: of the same shape, what one more trade might lose; nothing where the same value stands already.
     """
 
     values: tuple[float, ...]
     columns: npt.NDArray[np.float64]
     blocks: npt.NDArray[np.int64]
+    spread: npt.NDArray[np.float64]
+    loss_rr: npt.NDArray[np.float64]
+
+    def means(self, inside: Inside, clusters: npt.NDArray[np.int64]) -> Means:
+        """Means of all columns, errors no smaller than the group's spread makes them."""
+        return with_spread(clustered_means(inside, self.columns, clusters), self.spread)
 
     def p(self, found: Means) -> npt.NDArray[np.float64]:
         """P of all that is claimed of each value, the largest of its parts: (n_subsets, n_values)."""
         above = np.where(np.arange(len(self.columns)) < len(self.values), 0.0, ADDED_MIN_RR)
-        return self._parts(upper_p(found, above)).max(axis=1)
+        return self._parts(upper_p(with_a_loss(found, self.loss_rr), above)).max(axis=1)
 
     def added(self, found: Means) -> npt.NDArray[np.float64]:
         """Least that each value adds: (n_subsets, n_values)."""
@@ -149,7 +156,7 @@ class Questions:
         deltas = slice(0, len(values))
         for at, question in self._questions(subsets, lever, values):
             for batch in postings.batches(subsets[at]):
-                found = clustered_means(postings.inside(subsets[at[batch]]), question.columns, question.blocks)
+                found = question.means(postings.inside(subsets[at[batch]]), question.blocks)
                 p[at[batch]], effect[at[batch]] = question.p(found), found.mean[:, deltas]
                 n[at[batch]], n_clusters[at[batch]] = found.n[:, deltas], found.n_clusters[:, deltas]
         return Screened(p=p, effect_rr=effect, n=n, n_clusters=n_clusters)
@@ -171,9 +178,9 @@ class Questions:
         """
         inside = self._prepared.inside(codes)
         ((_, question),) = self._questions(codes[None, :], lever, (target,))
-        found = clustered_means(inside, question.columns, question.blocks)
+        found = question.means(inside, question.blocks)
         for runs in self._prepared.clusterings.of_regime(codes):
-            other = clustered_means(inside, question.columns, np.broadcast_to(runs, question.columns.shape))
+            other = question.means(inside, np.broadcast_to(runs, question.columns.shape))
             found = Means(
                 mean=found.mean,
                 error=np.maximum(found.error, other.error),
@@ -184,6 +191,7 @@ class Questions:
         if not np.isfinite(effect) or not np.isfinite(error):
             return None
         low, high = interval(effect, error, n_clusters)
+        worse = with_a_loss(found, self._prepared.rr_cap)
         added = float(question.added(found)[0, 0])
         return LeverEvidence(
             lever=lever,
@@ -196,6 +204,8 @@ class Questions:
             ci_high=high,
             added_rr=added if np.isfinite(added) else 0.0,
             p_value=float(question.p(found)[0, 0]),
+            with_loss_rr=float(worse.mean[0, 0]),
+            with_loss_error_rr=float(worse.error[0, 0]),
         )
 
     def _questions(
@@ -223,6 +233,7 @@ class Questions:
             return np.where(taken, np.nan, prepared.deltas.deltas(lever, value))
 
         columns = [left(value) for value in values]
+        loss_rr = [prepared.rr_cap] * len(values)
         for ancestor in ancestors:
             theirs = left(ancestor.target)
             inside = theirs[prepared.inside(prepared.cells.codes_of(ancestor.scope)).rows]
@@ -230,5 +241,17 @@ class Questions:
             average = float(known.mean()) if len(known) else 0.0
             # The same value adds where it is worth more than on the average; another, on each trade by itself.
             columns += [left(v) - (average if v == ancestor.target else theirs) for v in values]
+            loss_rr += [0.0 if v == ancestor.target else prepared.rr_cap for v in values]
         blocks = [prepared.clusterings.blocks(column) for column in columns]
-        return _Question(values=values, columns=np.stack(columns), blocks=np.stack(blocks))
+        return _Question(
+            values=values,
+            columns=np.stack(columns),
+            blocks=np.stack(blocks),
+            spread=np.array([self._spread(column) for column in columns]),
+            loss_rr=np.array(loss_rr),
+        )
+
+    def _spread(self, column: npt.NDArray[np.float64]) -> float:
+        """Standard deviation of a column over the trades that know it, each with its first action; 0 of one."""
+        known = column[self._prepared.clustered.first & ~np.isnan(column)]
+        return float(known.std(ddof=1)) if len(known) > 1 else 0.0

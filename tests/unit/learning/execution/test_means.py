@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from learning.execution.means import Means, clustered_means, interval, upper_p
+from learning.execution.means import Means, clustered_means, interval, upper_p, with_a_loss, with_spread
 from learning.postings import Inside
 
 CLOSE = pytest.approx
@@ -82,6 +82,26 @@ def test_p_falls_as_less_is_claimed_and_is_one_without_an_error(found: Any, more
     assert ((p >= 0.0) & (p <= 1.0)).all()
     assert (higher <= p).all()
     assert (p[~(means.error > 0.0)] == 1.0).all()
+
+
+@given(data(), st.floats(0, 10))
+def test_one_more_loss_and_the_spread_of_the_group_never_make_anything_surer(found: Any, loss: float) -> None:
+    means = clustered_means(*found)
+    p, spread = upper_p(means), np.full(2, loss)
+    known = means.error > 0.0
+    assert (upper_p(with_a_loss(means, loss))[known] >= np.minimum(p, 0.5)[known] - 1e-9).all()
+    assert (upper_p(with_spread(means, spread))[known] >= np.minimum(p, 0.5)[known] - 1e-9).all()
+
+
+@given(st.lists(st.floats(-1, 1), min_size=3, max_size=30), st.floats(2, 10))
+def test_one_more_loss_is_one_more_trade(values: list[float], loss: float) -> None:
+    """To the order of the mean over the loss: the error is taken about the old mean."""
+    rows = np.arange(len(values), dtype=np.int32)
+    inside = Inside(start=np.array([0, len(rows)]), rows=rows, n_actions=np.array([len(rows)]))
+    means = with_a_loss(clustered_means(inside, np.array([values]), rows[None].astype(np.int64)), loss)
+    exact = np.array([*values, -loss])
+    assert means.mean[0, 0] == CLOSE(exact.mean())
+    assert means.error[0, 0] == CLOSE(exact.std(ddof=1) / np.sqrt(len(exact)), rel=0.5)
 
 
 @given(st.floats(-10, 10), st.floats(0.001, 10), st.integers(2, 500))
