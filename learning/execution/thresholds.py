@@ -106,8 +106,9 @@ class GroupThresholds:
         found: list[LeverCandidate] = []
         tests = list(self._tests())
         for codes in self._subsets() if tests else []:
+            first = self._prepared.inside(codes).rows.astype(np.int64)
             for test in tests:
-                evidence = self._validated(codes, test, alpha)
+                evidence = self._validated(codes, first, test, alpha)
                 if evidence is not None:
                     tested[int((codes != 0).sum())] += 1
                     found.append(LeverCandidate(scope=self._cells.scope_of(codes), evidence=evidence))
@@ -137,7 +138,8 @@ class GroupThresholds:
         sign = -1.0 if lever in _UPPER else 1.0
         x = sign * self._cells.measure(f"signals.{signal}", self._prepared.rows)
         codes = self._cells.codes_of(scope)
-        rows = self._asked(codes, lever, x, itself=target)
+        first = self._prepared.inside(codes).rows.astype(np.int64)
+        rows = self._asked(codes, first, lever, x, itself=target)
         passes = x[rows] >= sign * np.float32(target)
         return self._evidence(codes, lever, signal, target, rows, passes)
 
@@ -180,12 +182,14 @@ class GroupThresholds:
             codes[i, d] = code
         yield from codes[self._cells.ordered(codes)]
 
-    def _validated(self, codes: npt.NDArray[np.int32], test: _Test, alpha: float) -> LeverEvidence | None:
+    def _validated(
+        self, codes: npt.NDArray[np.int32], first: npt.NDArray[np.int64], test: _Test, alpha: float
+    ) -> LeverEvidence | None:
         """Evidence of cuts that were chosen before; None where there are too few trades to choose.
 
         Errors are cautious where p is within alpha already.
         """
-        rows = self._asked(codes, test.lever, test.x)
+        rows = self._asked(codes, first, test.lever, test.x)
         n_min = self._n_min(int((codes != 0).sum()))
         if len(rows) < 2 * n_min or not len(test.cuts):
             return None
@@ -247,11 +251,15 @@ class GroupThresholds:
         )
 
     def _asked(
-        self, codes: npt.NDArray[np.int32], lever: str, x: npt.NDArray[np.float64], itself: float | None = None
+        self,
+        codes: npt.NDArray[np.int32],
+        first: npt.NDArray[np.int64],
+        lever: str,
+        x: npt.NDArray[np.float64],
+        itself: float | None = None,
     ) -> npt.NDArray[np.int64]:
         """First rows inside with a known signal, without those that a standing threshold of the lever stops."""
-        rows = self._prepared.inside(codes).rows.astype(np.int64)
-        rows = rows[~np.isnan(x[rows])]
+        rows = first[~np.isnan(x[first])]
         for each in self._own:
             own = self._cells.codes_of(each.scope)
             if each.lever != lever or (itself is not None and np.array_equal(own, codes) and each.target == itself):

@@ -108,7 +108,7 @@ def test_p_is_as_often_small_as_it_says() -> None:
     for seed in range(100):
         thresholds = searched(traded(seed, trades=240))
         for test in thresholds._tests():
-            found = thresholds._validated(np.zeros(10, dtype=np.int32), test, ALPHA)
+            found = thresholds._validated(np.zeros(10, dtype=np.int32), np.arange(240), test, ALPHA)
             p += [] if found is None else [found.p_value]
             gaps += [] if found is None else [found.effect_rr]
     assert len(p) > 250
