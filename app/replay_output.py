@@ -13,7 +13,8 @@ from app.replay import Replay, ReplayReport
 from app.version import ENGINE_VERSION
 from learning.baseline import Baselines
 from learning.book import decision
-from learning.lessons import LIVE
+from learning.execution.means import interval
+from learning.lessons import LIVE, Lesson
 from learning.overrides import snapshot
 from learning.parameters import config_hash
 from learning.statistics import missed_bucket, tracked_stats
@@ -50,9 +51,10 @@ def write_output(
             "edge_raw": lesson.evidence.stats.edge_raw,
         }
         for lesson in lessons
-        if lesson.state in LIVE
+        if lesson.state in LIVE and not lesson.lever
     ]
     _write(out / "lessons.json", live)
+    _write(out / "levers.json", [_tuned(lesson) for lesson in lessons if lesson.state in LIVE and lesson.lever])
     snapshots = _snapshots(replay)
     for module, found in snapshots.items():
         _write(out / "snapshots" / f"{module}.json", msgspec.json.decode(encode_snapshot(found)))
@@ -64,6 +66,24 @@ def write_output(
     write_decision(out, LastDecision(parameters=replay.parameters, scope_schema=replay.schema, decided=last))
     _write(out / "report.json", report)
     return snapshots
+
+
+def _tuned(lesson: Lesson) -> dict[str, Any]:
+    """An execution lever with its evidence (spec section 8): the interval is of this effect alone, 95 %."""
+    found = lesson.evidence
+    low, high = interval(found.effect_rr, found.error_rr, found.n_clusters)
+    return {
+        "pattern_key": lesson.pattern_key,
+        "action_category": lesson.action_category,
+        "scope": lesson.scope,
+        "lever": lesson.lever,
+        "target": lesson.lever_target,
+        "value": lesson.levers.get(lesson.lever),
+        "n": found.stats.n,
+        "effect_rr": found.effect_rr,
+        "ci_low": low,
+        "ci_high": high,
+    }
 
 
 def _write(path: Path, value: Any) -> None:

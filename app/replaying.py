@@ -49,7 +49,7 @@ def _summary(replay: Replay, report: ReplayReport) -> Table:
         right = name in ("direction", "n", "effect R", "edge")
         table.add_column(name, justify="right" if right else "left", overflow="fold")
     for lesson in replay.book.lessons.values() if replay.book else ():
-        if lesson.state in LIVE:
+        if lesson.state in LIVE and not lesson.lever:
             seen = lesson.evidence
             table.add_row(
                 lesson.pattern_key,

@@ -1,31 +1,28 @@
 """The lesson book: where the findings of all partitions become one decision per epoch (spec sections 7, 10).
 
-Greedy by design: at most one new lesson a module and epoch, the simplest and then the most significant
-of all that pass. The next epoch tests everything again beside it, so that what merely mirrors it, in
-another group or a larger scope, no longer passes.
-
-What is paid for here: the search, over all subsets of all groups, evenly over the numbers of dimensions.
-What is not: looking again every epoch. `docs/lessons.md` says what that means.
+Statistics come from the partitions, and what is true of a partition alone is decided there; here is what takes all
+of them: which subset is nominated (`learning.nomination`), what becomes of each lesson (`learning.lessons`), which
+lessons are about the same trades (`learning.factors`). docs/lessons.md has the method and what it bounds.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
 from learning.baseline import GroupBaseline, merged
 from learning.epochs import MONDAY_AT_THREE_MS, is_due
 from learning.factors import FactorMember, factors, redundant_with
-from learning.findings import AcceptedLesson, Candidate, Decided, Findings, GroupTest
-from learning.lessons import LIVE, Lesson, LessonEvent, absorbed, is_faded, lesson_id, nominated, reviewed
+from learning.findings import AcceptedLesson, Decided, Findings, GroupTest, StandingLever
+from learning.lessons import LIVE, Lesson, LessonEvent, absorbed, reviewed
 from learning.levers import stepped
+from learning.nomination import Nomination, best_lesson, best_lever
 from learning.parameters import DAY_MS, Parameters
 from learning.regime_weights import regime_weights
 from learning.regimes import NEUTRAL, RegimeWeights
 from leverloop.errors import InvariantBroken
-from leverloop.patterns import MODULES, Module
-from leverloop.snapshot import OverrideType
+from leverloop.patterns import MODULES
 
 __all__ = ["Book", "close_epoch", "decision", "opened"]
 
@@ -39,7 +36,7 @@ class Book(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="boo
     lessons_version: int = 0
     lessons: dict[str, Lesson] = {}
     nominations: dict[str, int] = {}
-    """Module -> candidates so far: each has less of alpha to spend than the one before."""
+    """Module, or pm_tuning -> candidates so far: each has less of alpha to spend than the one before."""
     tests: dict[str, GroupTest] = {}
     baselines: tuple[GroupBaseline, ...] = ()
     days: tuple[tuple[int, int, int], ...] = ()
@@ -89,13 +86,10 @@ def close_epoch(book: Book, findings: Sequence[Findings], parameters: Parameters
         events.extend([event] if event else [])
     lessons, events = _without_repeats(lessons, events, parameters)
     nominations = dict(book.nominations)
-    for module in MODULES:
-        found = _best(module, epoch_at_ms, book, tests.values(), lessons, parameters)
-        if found is not None:
-            lesson, event = found
-            lessons[lesson.id] = lesson
-            nominations[module] = lesson.ordinal
-            events.append(event)
+    for lesson, event in _nominations(book, tests.values(), lessons, parameters):
+        lessons[lesson.id] = lesson
+        nominations[_kind(lesson)] = lesson.ordinal
+        events.append(event)
     lessons = {
         name: stepped(lesson, parameters) if lesson.state in LIVE else lesson for name, lesson in lessons.items()
     }
@@ -134,6 +128,19 @@ def decision(book: Book) -> Decided:
                 is_candidate=lesson.state == "candidate",
             )
             for lesson in known
+            if not lesson.lever
+        ),
+        levers=tuple(
+            StandingLever(
+                id=lesson.id,
+                group=lesson.group,
+                scope=lesson.scope,
+                lever=lesson.lever,
+                target=lesson.lever_target,
+                created_at_ms=lesson.created_at_ms,
+            )
+            for lesson in known
+            if lesson.lever
         ),
         baselines=book.baselines,
         days=book.days,
@@ -142,75 +149,25 @@ def decision(book: Book) -> Decided:
     )
 
 
-def _best(
-    module: Module,
-    epoch_at_ms: int,
-    book: Book,
-    tests: Iterable[GroupTest],
-    lessons: Mapping[str, Lesson],
-    parameters: Parameters,
-) -> tuple[Lesson, LessonEvent] | None:
-    """Return the simplest, then most significant candidate that passes; only tests beside today's lessons count."""
-    current = [t for t in tests if t.group.startswith(f"{module}.") and t.lessons_version == book.lessons_version]
-    limit = parameters.lesson_max_dims
-    looked_at = [sum(test.tested_by_dims[k] for test in current) for k in range(limit)]
-    passing: list[tuple[int, float, str, Candidate]] = []
-    for test in current:
-        for candidate in test.candidates:
-            k = len(candidate.scope)
-            found = candidate.evidence
-            known = lessons.get(lesson_id(_lesson_type(module), test.group, candidate.scope))
-            if (
-                found.p_value * looked_at[k - 1] * limit <= parameters.discovery_alpha
-                and abs(found.shrunk_rr) >= parameters.effect_min_rr
-                and (known is None or _has_rested(known, epoch_at_ms, parameters))
-                and _adds(test.group, candidate, lessons.values(), parameters)
-            ):
-                passing.append((k, found.p_value, test.group, candidate))
-    if not passing:
-        return None
-    _, _, group, candidate = min(passing, key=lambda entry: entry[:3])
-    return nominated(
-        _lesson_type(module),
-        module,
-        group,
-        candidate.scope,
-        candidate.evidence,
-        epoch_at_ms=epoch_at_ms,
-        ordinal=book.nominations.get(module, 0) + 1,
-        before=lessons.get(lesson_id(_lesson_type(module), group, candidate.scope)),
-    )
+def _nominations(
+    book: Book, tests: Iterable[GroupTest], lessons: Mapping[str, Lesson], parameters: Parameters
+) -> Iterator[Nomination]:
+    """New candidates, at most one of a kind; only tests beside today's lessons count."""
+    current = [test for test in tests if test.lessons_version == book.lessons_version]
+    epoch_at_ms = book.epoch_at_ms + parameters.epoch_ms
+    found: list[Nomination | None] = []
+    for module in MODULES:
+        own = [test for test in current if test.group.startswith(f"{module}.")]
+        at = book.nominations.get(module, 0) + 1
+        found.append(best_lesson(module, own, lessons, parameters, epoch_at_ms=epoch_at_ms, ordinal=at))
+    at = book.nominations.get("pm_tuning", 0) + 1
+    found.append(best_lever(current, lessons, parameters, epoch_at_ms=epoch_at_ms, ordinal=at))
+    return (each for each in found if each is not None)
 
 
-def _has_rested(known: Lesson, epoch_at_ms: int, parameters: Parameters) -> bool:
-    """Whether a lesson that was there before may be nominated again."""
-    return known.state == "retired" and epoch_at_ms - known.changed_at_ms >= parameters.rest_ms
-
-
-def _adds(group: str, candidate: Candidate, lessons: Iterable[Lesson], parameters: Parameters) -> bool:
-    """Whether a candidate does what it says, and more of it than every lesson whose scope is a part of its own.
-
-    Its effect beside the others has the sign that a refinement of a good subset may have while the whole of it
-    is good still: a lesson is about the whole.
-    """
-    found = candidate.evidence
-    whole, direction = found.stats.effect_rr, 1 if found.effect_rr > 0.0 else -1
-    if whole is None or direction * whole <= 0.0:
-        return False
-    if found.half_life is not None and is_faded(found.half_life, direction, parameters):
-        return False
-    ancestors = [
-        lesson.evidence.stats.effect_rr or 0.0
-        for lesson in lessons
-        if lesson.state in ("candidate", *LIVE)
-        and lesson.group == group
-        and lesson.scope.items() < candidate.scope.items()
-    ]
-    return all(direction * (whole - effect) >= parameters.incremental_min_rr for effect in ancestors)
-
-
-def _lesson_type(module: Module) -> OverrideType:
-    return "pm_strength" if module == "pm" else "dm_alloc"
+def _kind(lesson: Lesson) -> str:
+    """What a candidate shares its alpha with: the lessons of its module, or all execution levers."""
+    return lesson.lesson_type if lesson.lever else lesson.module
 
 
 def _without_repeats(
@@ -219,7 +176,7 @@ def _without_repeats(
     """Absorb the lessons confirmed at this epoch that are about the same trades as an active one."""
     if not parameters.learns_factors:
         return lessons, events
-    confirmed = {event.lesson_id for event in events if event.reason == "confirmed"}
+    confirmed = {e.lesson_id for e in events if e.reason == "confirmed" and not lessons[e.lesson_id].lever}
     live = {name: lesson for name, lesson in lessons.items() if lesson.state in LIVE and name not in confirmed}
     kept = dict(lessons)
     changed = {event.lesson_id: event for event in events}
@@ -237,13 +194,13 @@ def _members(like: Lesson, live: Iterable[Lesson]) -> list[FactorMember]:
     return [
         FactorMember(id=lesson.id, created_at_ms=lesson.created_at_ms, sketch=lesson.sketch)
         for lesson in live
-        if (lesson.module, lesson.action_category) == (like.module, like.action_category)
+        if (lesson.module, lesson.action_category, lesson.lever) == (like.module, like.action_category, like.lever)
     ]
 
 
 def _factors(book: Book, lessons: Mapping[str, Lesson], epoch_at_ms: int, parameters: Parameters) -> dict[str, str]:
     """Factors of the published lessons: found anew on Mondays, and when other lessons are published than before."""
-    live = {name: lesson for name, lesson in sorted(lessons.items()) if lesson.state in LIVE}
+    live = {name: lesson for name, lesson in sorted(lessons.items()) if lesson.state in LIVE and not lesson.lever}
     if not parameters.learns_factors:
         return {}
     if live.keys() == book.factors.keys() and not is_due(epoch_at_ms, 7 * DAY_MS, MONDAY_AT_THREE_MS, parameters):

@@ -10,7 +10,16 @@ from learning.regime_weights import GroupWeightSums
 from learning.regimes import NEUTRAL, RegimeWeights
 from leverloop.scope import ScopeValue
 
-__all__ = ["AcceptedLesson", "Candidate", "DaySums", "Decided", "Findings", "GroupTest"]
+__all__ = [
+    "AcceptedLesson",
+    "Candidate",
+    "DaySums",
+    "Decided",
+    "Findings",
+    "GroupTest",
+    "LeverFinding",
+    "StandingLever",
+]
 
 DaySums = tuple[tuple[int, int, int], ...]
 """((UTC day, distinct trades, sum of rr in 1e-5 R), ...), each trade once over all groups."""
@@ -35,6 +44,26 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     evidence: Evidence
 
 
+class LeverFinding(msgspec.Struct, frozen=True, kw_only=True):
+    """The most significant subset of a group at one number of dimensions for one execution lever."""
+
+    scope: dict[str, ScopeValue]
+    lever: str
+    target: float
+    evidence: Evidence
+
+
+class StandingLever(msgspec.Struct, frozen=True, kw_only=True):
+    """An execution lever that is a candidate or published, as every partition has to know it."""
+
+    id: str
+    group: str
+    scope: dict[str, ScopeValue]
+    lever: str
+    target: float
+    created_at_ms: int
+
+
 class GroupTest(msgspec.Struct, frozen=True, kw_only=True):
     """Last test of a group, kept by the book until the group has grown or the lessons have changed."""
 
@@ -44,6 +73,9 @@ class GroupTest(msgspec.Struct, frozen=True, kw_only=True):
     tested_by_dims: tuple[int, ...]
     """Subsets looked at with 1, 2, ... dimensions."""
     candidates: tuple[Candidate, ...]
+    levers_tested_by_dims: tuple[int, ...] = ()
+    """Pairs of a subset and an execution lever's value looked at with 0, 1, 2, ... dimensions."""
+    levers: tuple[LeverFinding, ...] = ()
 
 
 class Decided(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="decided"):
@@ -52,6 +84,7 @@ class Decided(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="
     epoch_at_ms: int
     lessons_version: int = 0
     lessons: tuple[AcceptedLesson, ...] = ()
+    levers: tuple[StandingLever, ...] = ()
     baselines: tuple[GroupBaseline, ...] = ()
     days: DaySums = ()
     regime_weights: RegimeWeights = NEUTRAL

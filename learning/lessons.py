@@ -90,6 +90,10 @@ class Lesson(msgspec.Struct, frozen=True, kw_only=True):
     """The active lesson that it repeats, if that is why it retired."""
     edge_history: tuple[EdgePoint, ...] = ()
     """(time in ms, edge_raw), a point a day, thinned out evenly: the first is its edge at birth."""
+    lever: str = ""
+    """The execution lever that a tuning lesson is about; a lesson about an effect has none."""
+    lever_target: float = 0.0
+    """The value that it is to have, where it has been asked for."""
     levers: dict[str, float] = {}
     """Published values, each within its bounds."""
     stepped_n: int = 0
@@ -126,19 +130,20 @@ class LessonEvent(msgspec.Struct, frozen=True, kw_only=True, rename={"from_state
     forward_n: int = 0
 
 
-def lesson_id(lesson_type: OverrideType, group: str, scope: dict[str, ScopeValue]) -> str:
+def lesson_id(lesson_type: OverrideType, group: str, scope: dict[str, ScopeValue], lever: str = "") -> str:
     """Id of a lesson: a function of what it is about, so that it is the same in every run.
 
     Notes
     -----
-    Source: spec section 7 (module and category are parts of the group).
+    Source: spec section 7 (module and category are parts of the group). A tuning lesson is about one lever too, which
+    has evidence, a life and a history of its own.
 
     Examples
     --------
     >>> lesson_id("pm_strength", "pm.uptrend.S1.buy_flag|entry", {"bucket": "micro"})
     'ls_b59f2cbc2f19e78b'
     """
-    name = f"{lesson_type}|{group}|{scope_hash(scope)}"
+    name = f"{lesson_type}|{group}|{scope_hash(scope)}{f'|{lever}' if lever else ''}"
     return f"ls_{hashlib.blake2b(name.encode(), digest_size=8).hexdigest()}"
 
 
@@ -152,6 +157,8 @@ def nominated(
     epoch_at_ms: int,
     ordinal: int,
     before: Lesson | None = None,
+    lever: str = "",
+    lever_target: float = 0.0,
 ) -> tuple[Lesson, LessonEvent]:
     """Return a new candidate from evidence that passed discovery, and the event that records it.
 
@@ -159,7 +166,7 @@ def nominated(
     lesson of that id that lived before, if there was one.
     """
     lesson = Lesson(
-        id=lesson_id(lesson_type, group, scope),
+        id=lesson_id(lesson_type, group, scope, lever),
         lesson_type=lesson_type,
         module=module,
         group=group,
@@ -172,6 +179,8 @@ def nominated(
         evidence=evidence,
         ordinal=ordinal,
         half_life=evidence.half_life or HalfLife(),
+        lever=lever,
+        lever_target=lever_target,
     )
     return lesson, _event(lesson, None if before is None else before.state)
 

@@ -74,6 +74,8 @@ def stepped(lesson: Lesson, parameters: Parameters) -> Lesson:
     -----
     Source: spec section 8. Where effect_rr and delta_rr differ in sign the target is neutral.
     """
+    if lesson.lever:
+        return _tuned(lesson, parameters)
     seen = lesson.evidence.stats
     fresh = lesson.state == "active" and seen.n > lesson.stepped_n
     agrees = seen.delta_rr is not None and seen.delta_rr * lesson.direction > 0
@@ -95,3 +97,27 @@ def stepped(lesson: Lesson, parameters: Parameters) -> Lesson:
             raise InvariantBroken(f"{lesson.id} at {lesson.evidence.epoch_at_ms}: {lever.name} would be {value}")
         result[lever.name] = value
     return msgspec.structs.replace(lesson, levers=result, stepped_n=seen.n)
+
+
+def _tuned(lesson: Lesson, parameters: Parameters) -> Lesson:
+    """Lesson with its execution lever after one epoch: toward its target, or home."""
+    lever, seen = LEVERS[lesson.lever], lesson.evidence.stats
+    if lever.neutral is None:
+        raise InvariantBroken(f"{lesson.id}: {lever.name} has no neutral to drift to")
+    fresh = lesson.state == "active" and seen.n > lesson.stepped_n
+    is_ratio = lever.neutral > 0.0  # multipliers move in their logarithm, bars by fractions of one
+    step = parameters.step_ln if is_ratio else parameters.step_bars
+    home, aim = (_scaled(value, is_ratio) for value in (lever.neutral, lesson.lever_target))
+    at = _scaled(lesson.levers.get(lever.name, lever.neutral), is_ratio)
+    if fresh:
+        at += min(max(aim - at, -step), step)
+    else:
+        at = home + (at - home) * 2.0 ** (-parameters.epoch_ms / (half_life_hours(lesson, parameters) * HOUR_MS))
+    value = min(max(math.exp(at) if is_ratio else at, lever.low), lever.high)
+    if not lever.holds(value):
+        raise InvariantBroken(f"{lesson.id} at {lesson.evidence.epoch_at_ms}: {lever.name} would be {value}")
+    return msgspec.structs.replace(lesson, levers={lever.name: value}, stepped_n=seen.n)
+
+
+def _scaled(value: float, is_ratio: bool) -> float:
+    return math.log(value) if is_ratio else value

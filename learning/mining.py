@@ -9,7 +9,9 @@ decision knew of; counts and statistics use those of the epoch itself.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
+import msgspec
 import numpy as np
 
 from learning.baseline import Baselines, baseline_sums
@@ -22,6 +24,7 @@ from learning.parameters import DAY_MS, Parameters
 from learning.regime_weights import GroupWeightSums, weight_sums
 from learning.search import GroupSearch
 from learning.statistics import group_view
+from learning.tuning import GroupTuning
 from leverloop.scope import ScopeSchema
 
 __all__ = ["mine"]
@@ -54,30 +57,9 @@ def mine(
     Source: spec sections 6 and 7. Cost: one pass over all rows, and a test of each group that has grown
     by 2 % or 20 trades, or of all when the lessons have changed.
     """
-    baselines = Baselines(decided.baselines)
-    day_mean = {day: rr_q / n / RR_SCALE for day, n, rr_q in decided.days}
     ordered = [groups[name] for name in sorted(groups)]
-    tests: list[GroupTest] = []
-    evidence: dict[str, Evidence] = {}
-    weight_parts: list[GroupWeightSums] = []
-    weighs = parameters.learns_regime_weights and is_due(epoch_at_ms, DAY_MS, DAILY_AT_ONE_MS, parameters)
+    found = [_group(cells, epoch_at_ms, decided, parameters, schema) for cells in ordered]
     outcomes = 0
-    for cells in ordered:
-        segment = schema.modules[cells.module].segment
-        own = [lesson for lesson in decided.lessons if lesson.group == cells.group]
-        trades = _trades(cells, epoch_at_ms)
-        due = _due(trades, decided.tested.get(cells.group), decided.lessons_version, parameters)
-        if not due and not own and not weighs:
-            continue
-        view = group_view(cells, epoch_at_ms, baselines, segment, decided.regime_weights)
-        if weighs:
-            weight_parts.append(weight_sums(cells, view, day_mean, decided.epoch_at_ms, parameters))
-        if not due and not own:
-            continue
-        group = GroupSearch(cells, view, decided, day_mean, parameters)
-        if due:
-            tests.append(group.test(trades))
-        evidence |= {lesson.id: found for lesson in own if (found := group.weigh(lesson.scope, lesson)) is not None}
     for cells in ordered:
         outcomes += int((cells.column("counts_from_ms", np.arange(cells.n)) <= epoch_at_ms).sum())
     days = _days(ordered, epoch_at_ms)
@@ -90,25 +72,64 @@ def mine(
         # A group that is known only by outcomes of later epochs is not there yet, in every interleaving.
         baselines=tuple(part for part in baselines_of if part.segments),
         days=days,
-        tests=tuple(tests),
-        evidence=evidence,
-        weight_sums=tuple(weight_parts),
+        tests=tuple(each.test for each in found if each.test is not None),
+        evidence={name: evidence for each in found for name, evidence in each.evidence.items()},
+        weight_sums=tuple(each.weight_sums for each in found if each.weight_sums is not None),
         regimes_at_ms=_regimes(ordered, decided, epoch_at_ms),
     )
+
+
+class _Found(NamedTuple):
+    """Of one group."""
+
+    test: GroupTest | None = None
+    evidence: dict[str, Evidence] = {}  # noqa: RUF012 - never changed
+    weight_sums: GroupWeightSums | None = None
+
+
+def _group(
+    cells: GroupCells, epoch_at_ms: int, decided: Decided, parameters: Parameters, schema: ScopeSchema
+) -> _Found:
+    own = [lesson for lesson in decided.lessons if lesson.group == cells.group]
+    levers = [lever for lever in decided.levers if lever.group == cells.group]
+    trades = _trades(cells, epoch_at_ms)
+    due = _due(trades, decided.tested.get(cells.group), decided.lessons_version, parameters)
+    weighs = parameters.learns_regime_weights and is_due(epoch_at_ms, DAY_MS, DAILY_AT_ONE_MS, parameters)
+    if not (due or own or levers or weighs):
+        return _Found()
+    baselines, segment = Baselines(decided.baselines), schema.modules[cells.module].segment
+    view = group_view(cells, epoch_at_ms, baselines, segment, decided.regime_weights)
+    day_mean = {day: rr_q / n / RR_SCALE for day, n, rr_q in decided.days}
+    sums = weight_sums(cells, view, day_mean, decided.epoch_at_ms, parameters) if weighs else None
+    if not (due or own or levers):
+        return _Found(weight_sums=sums)
+    search, tuning = GroupSearch(cells, view, decided, day_mean, parameters), None
+    if cells.module == "pm" and (due or levers):
+        tuning = GroupTuning(cells, view, decided, parameters)
+    test = search.test(trades) if due else None
+    if test is not None and tuning is not None:
+        looked_at, found = tuning.test()
+        test = msgspec.structs.replace(test, levers_tested_by_dims=looked_at, levers=found)
+    evidence = {lesson.id: search.weigh(lesson.scope, lesson) for lesson in own}
+    if tuning is not None:
+        evidence |= {lever.id: tuning.weigh(lever) for lever in levers}
+    return _Found(test, {name: each for name, each in evidence.items() if each is not None}, sums)
 
 
 def _regimes(groups: Sequence[GroupCells], decided: Decided, epoch_at_ms: int) -> dict[str, int]:
     """When the regime that each lesson pins was last seen in an action of any group of its module here."""
     seen: dict[str, int] = {}
-    for lesson in decided.lessons:
-        regime = {name: value for name, value in lesson.scope.items() if name in REGIME}
-        module = lesson.group.partition(".")[0]
+    known = [(each.id, each.group, each.scope) for each in decided.lessons]
+    known += [(each.id, each.group, each.scope) for each in decided.levers]
+    for name, group, scope in known:
+        regime = {dimension: value for dimension, value in scope.items() if dimension in REGIME}
+        module = group.partition(".")[0]
         for cells in groups if regime else ():
             if cells.module == module:
                 rows = np.arange(cells.n)
                 rows = rows[(cells.column("counts_from_ms", rows) <= epoch_at_ms) & cells.matching(regime, rows)]
                 last = int(cells.column("action_at_ms", rows).max(initial=0))
-                seen[lesson.id] = max(seen.get(lesson.id, 0), last)
+                seen[name] = max(seen.get(name, 0), last)
     return seen
 
 

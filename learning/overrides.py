@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
+import msgspec
+
 from learning.lessons import LIVE, Lesson
 from learning.levers import confidence, half_life_hours
 from learning.parameters import Parameters
 from leverloop.patterns import Module
-from leverloop.snapshot import LessonRef, Override, OverrideStats, Snapshot, sealed
+from leverloop.snapshot import LessonRef, Override, OverrideStats, Snapshot, override_id, sealed
 
 __all__ = ["override", "snapshot"]
 
@@ -86,7 +88,26 @@ def snapshot(
             valid_until_ms=0,
             engine_version=engine_version,
             config_hash=config_hash,
+            pattern_overrides=_tunings(o for o in live if o.type == "pm_tuning"),
             pattern_strength_overrides=tuple(o for o in live if o.type == "pm_strength"),
             alloc_overrides=tuple(o for o in live if o.type == "dm_alloc"),
         )
     )
+
+
+def _tunings(overrides: Iterable[Override]) -> tuple[Override, ...]:
+    """Execution levers of the same place put together: a snapshot has one override of a kind for each.
+
+    It has the lesson of the oldest, and of all strengths the least.
+    """
+    together: dict[str, Override] = {}
+    for each in sorted(overrides, key=lambda each: (each.lesson.created_at_ms, each.lesson.id)):
+        key = override_id(each)
+        first = together.get(key, each)
+        strength = min(first.lesson.strength, each.lesson.strength)
+        together[key] = msgspec.structs.replace(
+            first,
+            levers=first.levers | each.levers,
+            lesson=msgspec.structs.replace(first.lesson, strength=strength),
+        )
+    return tuple(together[key] for key in sorted(together))

@@ -76,6 +76,7 @@ class Parameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     # Levers (section 8)
     edge_ref: Positive = 0.5
     step_ln: Positive = math.log(1.02)
+    step_bars: Positive = 0.2
 
     # Meta-learners (section 9): the first switches all of them off
     v5_meta_learning_enabled: bool = True

@@ -56,7 +56,7 @@ def prepared(override: Override, profile: Profile = "blended", *, shares_factor:
             raise InvariantBroken(f"{key}: {name} = {value} is no lever within its bounds")
     capital = [(name, value) for name, value in override.levers.items() if LEVERS[name].kind == "capital"]
     base = math.tanh(abs(stats.edge_raw)) * -math.expm1(-stats.n / _N_SCALE) / (1.0 + stats.variance)
-    if not override.scope or not 0.0 <= base <= 1.0 or not stats.half_life_days > 0.0:
+    if not (override.scope or override.type == "pm_tuning") or not 0.0 <= base <= 1.0 or not stats.half_life_days > 0.0:
         raise InvariantBroken(f"{key}: an empty scope, or statistics that weigh nothing: {stats}")
     return Match(
         id=key,

@@ -206,7 +206,7 @@ def validate(snapshot: Snapshot) -> None:
         seen.add(key)
         if canonical_pattern_key(override.pattern_key, snapshot.module) != override.pattern_key:
             raise BadInput(key, f"a canonical pattern key of module {snapshot.module}", override.pattern_key)
-        if not override.scope:
+        if not override.scope and listed != "pm_tuning":  # a lever's value is not relative to the group's others
             raise BadInput(key, "a scope with at least one dimension", override.scope)
         _validate_levers(key, override)
         check_finite({key: msgspec.to_builtins((override.stats, override.lesson))})

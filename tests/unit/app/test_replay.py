@@ -155,7 +155,7 @@ def test_the_command_writes_the_same_files_under_every_hash_seed(tmp_path: Path)
         report = json.loads(found.pop("report.json"))
         written.append((found, {k: v for k, v in report.items() if k not in ("seconds", "outcomes_per_second")}))
     assert sorted(written[0][0]) == [
-        "decided.json", "lessons.json", "outcomes.records", "snapshots/dm.json", "snapshots/pm.json", "stats.jsonl",
+        "decided.json", "lessons.json", "levers.json", "outcomes.records", "snapshots/dm.json", "snapshots/pm.json", "stats.jsonl",
     ]  # fmt: skip
     assert json.loads(written[0][0]["lessons.json"])
     assert written[0] == written[1]

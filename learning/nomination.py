@@ -1,0 +1,161 @@
+"""What becomes a candidate: the best of everything that was looked at, one of a kind an epoch (spec sections 7 and 8).
+
+Greedy by design: the simplest and then the most significant of all that pass. The next epoch tests everything
+again beside it, so that what merely mirrors it, in another group or a larger scope, no longer passes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from learning.evidence import shrunk
+from learning.findings import Candidate, GroupTest, LeverFinding
+from learning.lessons import LIVE, Lesson, LessonEvent, is_faded, lesson_id, nominated
+from learning.parameters import Parameters
+from leverloop.patterns import Module
+from leverloop.snapshot import OverrideType
+
+__all__ = ["Nomination", "best_lesson", "best_lever"]
+
+Nomination = tuple[Lesson, LessonEvent]
+
+
+def best_lesson(
+    module: Module,
+    tests: Sequence[GroupTest],
+    lessons: Mapping[str, Lesson],
+    parameters: Parameters,
+    *,
+    epoch_at_ms: int,
+    ordinal: int,
+) -> Nomination | None:
+    """Return the simplest, then most significant subset that passes, as a candidate, or None.
+
+    Parameters
+    ----------
+    module
+        Whose lessons.
+    tests
+        Last test of each of its groups, beside today's lessons.
+    lessons
+        All there are, by their ids.
+    parameters
+        The rules.
+    epoch_at_ms, ordinal
+        When it is nominated, and as which candidate of its kind.
+
+    Notes
+    -----
+    Paid for: everything looked at in all groups, evenly over the numbers of dimensions. Source: spec section 7.
+    """
+    current, kind = tests, _lesson_type(module)
+    limit = parameters.lesson_max_dims
+    looked_at = [sum(test.tested_by_dims[k] for test in current) for k in range(limit)]
+    passing: list[tuple[int, float, str, Candidate]] = []
+    for test in current:
+        for candidate in test.candidates:
+            k = len(candidate.scope)
+            found = candidate.evidence
+            known = lessons.get(lesson_id(kind, test.group, candidate.scope))
+            if (
+                found.p_value * looked_at[k - 1] * limit <= parameters.discovery_alpha
+                and abs(found.shrunk_rr) >= parameters.effect_min_rr
+                and (known is None or _has_rested(known, epoch_at_ms, parameters))
+                and _adds(test.group, candidate, lessons.values(), parameters)
+            ):
+                passing.append((k, found.p_value, test.group, candidate))
+    if not passing:
+        return None
+    _, _, group, candidate = min(passing, key=lambda entry: entry[:3])
+    return nominated(
+        kind,
+        module,
+        group,
+        candidate.scope,
+        candidate.evidence,
+        epoch_at_ms=epoch_at_ms,
+        ordinal=ordinal,
+        before=lessons.get(lesson_id(kind, group, candidate.scope)),
+    )
+
+
+def best_lever(
+    tests: Sequence[GroupTest],
+    lessons: Mapping[str, Lesson],
+    parameters: Parameters,
+    *,
+    epoch_at_ms: int,
+    ordinal: int,
+) -> Nomination | None:
+    """Return the simplest, then most significant value of an execution lever that passes, as a candidate, or None.
+
+    Parameters
+    ----------
+    tests, lessons, parameters, epoch_at_ms, ordinal
+        As of `best_lesson`.
+
+    Notes
+    -----
+    Paid for as lessons are, over subsets and values; a size more, for the whole group. Source: spec section 8.
+    """
+    sizes = parameters.lesson_max_dims + 1
+    looked = [test.levers_tested_by_dims for test in tests if test.levers_tested_by_dims]
+    looked_at = [sum(by_dims[k] for by_dims in looked) for k in range(sizes)]
+    passing: list[tuple[int, float, str, str, LeverFinding]] = []
+    for test in tests:
+        for found in test.levers:
+            known = lessons.get(lesson_id("pm_tuning", test.group, found.scope, found.lever))
+            weighed, k = found.evidence, len(found.scope)
+            if (
+                weighed.p_value * looked_at[k] * sizes <= parameters.discovery_alpha
+                and shrunk(weighed.effect_rr, weighed.error_rr) >= parameters.effect_min_rr
+                and (known is None or _has_rested(known, epoch_at_ms, parameters))
+            ):
+                passing.append((k, weighed.p_value, test.group, found.lever, found))
+    if not passing:
+        return None
+    _, _, group, lever, best = min(passing, key=lambda entry: entry[:4])
+    return nominated(
+        "pm_tuning",
+        "pm",
+        group,
+        best.scope,
+        best.evidence,
+        epoch_at_ms=epoch_at_ms,
+        ordinal=ordinal,
+        before=lessons.get(lesson_id("pm_tuning", group, best.scope, lever)),
+        lever=lever,
+        lever_target=best.target,
+    )
+
+
+def _has_rested(known: Lesson, epoch_at_ms: int, parameters: Parameters) -> bool:
+    """Whether a lesson that was there before may be nominated again."""
+    return known.state == "retired" and epoch_at_ms - known.changed_at_ms >= parameters.rest_ms
+
+
+def _adds(group: str, candidate: Candidate, lessons: Iterable[Lesson], parameters: Parameters) -> bool:
+    """Whether a candidate does what it says, and more of it than every lesson whose scope is a part of its own.
+
+    Its effect beside the others has the sign that a refinement of a good subset may have while the whole of it
+    is good still: a lesson is about the whole.
+    """
+    found = candidate.evidence
+    whole, direction = found.stats.effect_rr, 1 if found.effect_rr > 0.0 else -1
+    if whole is None or direction * whole <= 0.0:
+        return False
+    if found.half_life is not None and is_faded(found.half_life, direction, parameters):
+        return False
+    ancestors = [
+        lesson.evidence.stats.effect_rr or 0.0
+        for lesson in lessons
+        if lesson.state in ("candidate", *LIVE)
+        and not lesson.lever
+        and lesson.group == group
+        and lesson.scope.items() < candidate.scope.items()
+    ]
+    return all(direction * (whole - effect) >= parameters.incremental_min_rr for effect in ancestors)
+
+
+def _lesson_type(module: Module) -> OverrideType:
+    return "pm_strength" if module == "pm" else "dm_alloc"

@@ -1,0 +1,97 @@
+"""Execution levers of one group at an epoch: what a search finds, and how those that stand have held (spec section 8).
+
+The search and its evidence are `learning.execution`'s; here they are put into the form in which lessons live.
+"""
+
+from __future__ import annotations
+
+from learning.cells import GroupCells
+from learning.evidence import shrunk
+from learning.execution.deltas import GroupDeltas
+from learning.execution.findings import AcceptedLever, LeverEvidence
+from learning.findings import Decided, LeverFinding, StandingLever
+from learning.lessons import Evidence, Forward
+from learning.parameters import Parameters
+from learning.statistics import GroupView, subset_stats
+from leverloop.scope import Scope
+
+__all__ = ["GroupTuning"]
+
+
+class GroupTuning:
+    """One group, prepared for tests of its execution levers.
+
+    Parameters
+    ----------
+    cells, view
+        The group, and its rows at an epoch.
+    decided
+        The decision of the epoch before: levers that stand.
+    parameters
+        The rules.
+    """
+
+    def __init__(self, cells: GroupCells, view: GroupView, decided: Decided, parameters: Parameters) -> None:
+        self._cells, self._view, self._parameters = cells, view, parameters
+        known = cells.column("counts_from_ms", view.rows) <= decided.epoch_at_ms
+        self._rows = view.rows[known]
+        self._standing = [
+            AcceptedLever(group=each.group, scope=each.scope, lever=each.lever, target=each.target)
+            for each in decided.levers
+        ]
+        self._deltas = GroupDeltas(cells, self._rows, self._standing, parameters)
+
+    def test(self) -> tuple[tuple[int, ...], tuple[LeverFinding, ...]]:
+        """Pairs looked at by size, and the best of each size and lever that passes within the group."""
+        found = self._deltas.discover(self._parameters.discovery_alpha)
+        weighed = [
+            LeverFinding(
+                scope=each.scope,
+                lever=each.evidence.lever,
+                target=each.evidence.target,
+                evidence=evidence,
+            )
+            for each in found.candidates
+            if (evidence := self._evidence(each.scope, each.evidence, Forward())) is not None
+        ]
+        return found.tested_by_dims, tuple(weighed)
+
+    def weigh(self, standing: StandingLever) -> Evidence | None:
+        """Evidence of a lever that stands, on all trades and on those that closed since it was nominated."""
+        found = self._deltas.weigh(standing.scope, standing.lever, standing.target)
+        if found is None:
+            return None
+        return self._evidence(standing.scope, found, self._forward(standing))
+
+    def _forward(self, standing: StandingLever) -> Forward:
+        later = self._rows[self._cells.column("closed_at_ms", self._rows) > standing.created_at_ms]
+        if not len(later):
+            return Forward()
+        deltas = GroupDeltas(self._cells, later, self._standing, self._parameters)
+        found = deltas.weigh(standing.scope, standing.lever, standing.target)
+        if found is None:
+            return Forward()
+        # A value that gains a little mostly and loses much rarely does not look so until it has lost.
+        with_loss = (found.with_loss_rr, found.with_loss_error_rr)
+        effect_rr, error_rr = min((found.effect_rr, found.error_rr), with_loss, key=_certainty)
+        return Forward(n=found.n, n_clusters=found.n_clusters, effect_rr=effect_rr, error_rr=error_rr)
+
+    def _evidence(self, scope: Scope, found: LeverEvidence, forward: Forward) -> Evidence | None:
+        stats = subset_stats(self._view, self._cells.codes_of(scope), self._parameters)
+        if stats is None:
+            return None
+        return Evidence(
+            epoch_at_ms=self._view.epoch_at_ms,
+            effect_rr=found.effect_rr,
+            error_rr=found.error_rr,
+            shrunk_rr=shrunk(found.effect_rr, found.error_rr),
+            p_value=found.p_value,
+            n_clusters=found.n_clusters,
+            stats=stats,
+            forward=forward,
+        )
+
+
+def _certainty(found: tuple[float, float]) -> float:
+    effect_rr, error_rr = found
+    return effect_rr / error_rr if error_rr > 0.0 else 0.0
