@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import msgspec
+
 from learning.lessons import Evidence
 from learning.outcome import Outcome, group_of
 from learning.statistics import SubsetStats
@@ -100,3 +102,9 @@ def some_evidence(stats: SubsetStats | None = None, **fields: Any) -> Evidence:
         "n_clusters": 60,
     }
     return Evidence(stats=stats or some_stats(), **(settled | fields))
+
+
+def strong(**fields: Any) -> Evidence:
+    """Evidence that passes everything, of the first epoch."""
+    settled = {"epoch_at_ms": START_MS + EPOCH_MS} | fields
+    return msgspec.structs.replace(some_evidence(some_stats(effect_rr=0.8)), **settled)

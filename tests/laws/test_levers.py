@@ -13,6 +13,7 @@ from learning.lessons import Evidence, Lesson, nominated
 from learning.levers import confidence, half_life_hours, stepped, still_there, target
 from learning.outcome import group_of
 from learning.parameters import HOUR_MS, Parameters
+from leverloop.errors import InvariantBroken
 from leverloop.levers import LEVERS, levers_of
 from leverloop.patterns import ActionCategory
 from tests.laws.examples import EPOCH_MS, START_MS, some_evidence, some_stats
@@ -118,3 +119,39 @@ def test_the_switch_of_half_lives_changes_a_published_lever() -> None:
     on, off = (stepped(lesson, Parameters(v5_half_life_enabled=switch)).levers["size_mult"] for switch in (True, False))
     assert on == pytest.approx(1.2 / 1.02)
     assert off == pytest.approx(1.2 * 1.02)
+
+
+@given(
+    st.lists(evidences(), min_size=1, max_size=12),
+    st.sampled_from([("entry_delay_bars", 3.0), ("phase1_frac_mult", 1.4), ("phase1_frac_mult", 0.5)]),
+)
+def test_an_execution_lever_stays_in_bounds_and_in_step(found: list[Evidence], aim: tuple[str, float]) -> None:
+    name, wanted = aim
+    lesson = a_lesson(found[0], lever=name, lever_target=wanted)
+    neutral = LEVERS[name].neutral
+    assert neutral is not None
+    for evidence in found:
+        before = lesson.levers.get(name, neutral)
+        lesson = stepped(msgspec.structs.replace(lesson, evidence=evidence), PARAMETERS)
+        (value,) = lesson.levers.values()
+        assert LEVERS[name].holds(value)
+        step = abs(value - before) if neutral == 0.0 else abs(math.log(value / before))
+        assert step <= (0.2 if neutral == 0.0 else math.log(1.02)) + 1e-12
+        assert min(neutral, wanted) - 1e-12 <= value <= max(neutral, wanted) + 1e-12
+
+
+def test_an_execution_lever_reaches_its_value_and_drifts_home_without_trades() -> None:
+    lesson = a_lesson(some_evidence(), lever="entry_delay_bars", lever_target=2.0)
+    for more in range(10):
+        evidence = some_evidence(some_stats(n=101 + more))
+        lesson = stepped(msgspec.structs.replace(lesson, evidence=evidence), PARAMETERS)
+    assert lesson.levers["entry_delay_bars"] == pytest.approx(2.0)
+    for _ in range(round(UNKNOWN_HALF_LIFE_HOURS * HOUR_MS / EPOCH_MS)):
+        lesson = stepped(lesson, PARAMETERS)
+    assert lesson.levers["entry_delay_bars"] == pytest.approx(1.0)
+
+
+def test_a_threshold_has_no_home_of_its_own() -> None:
+    lesson = a_lesson(some_evidence(), lever="signal_thresholds.wait_for_signal", lever_target=0.5)
+    with pytest.raises(InvariantBroken, match="no neutral to drift to"):
+        stepped(lesson, PARAMETERS)

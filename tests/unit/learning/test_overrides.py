@@ -77,3 +77,24 @@ def test_the_hash_is_over_what_is_applied() -> None:
     assert published(a_lesson(), epoch_at_ms=START_MS + 1).content_hash != plain
     assert published(msgspec.structs.replace(a_lesson(), levers={"size_mult": 1.1 + 1e-9})).content_hash != plain
     assert published(a_lesson(), a_lesson(name="mid")).content_hash != plain
+
+
+def test_levers_of_one_place_are_one_override_of_the_oldest_lesson_and_the_least_strength() -> None:
+    weak = some_evidence(shrunk_rr=0.02)
+    one, other, elsewhere = (
+        msgspec.structs.replace(
+            nominated("pm_tuning", "pm", "pm.up.S1.a|entry", scope, evidence, epoch_at_ms=at_ms, ordinal=1, lever=lever)[0],
+            levers={lever: value}, state="active",
+        )
+        for scope, evidence, at_ms, lever, value in (
+            ({}, weak, START_MS + 1, "entry_delay_bars", 1.5),
+            ({}, some_evidence(), START_MS, "phase1_frac_mult", 1.2),
+            ({"bucket": "nano"}, some_evidence(), START_MS, "phase1_frac_mult", 0.9),
+        )
+    )  # fmt: skip
+    found = published(one, other, elsewhere)
+    validate(found)
+    together = next(o for o in found.pattern_overrides if not o.scope)
+    assert together.levers == {"entry_delay_bars": 1.5, "phase1_frac_mult": 1.2}
+    assert (together.lesson.id, together.lesson.strength) == (other.id, confidence(weak))
+    assert len(found.pattern_overrides) == 2
