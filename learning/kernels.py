@@ -4,18 +4,24 @@ from __future__ import annotations
 
 from typing import Final
 
-from learning.findings import AcceptedLesson, Decided
+import numpy as np
+
+from learning.factors import FactorMember, factors
+from learning.findings import AcceptedLesson, Decided, StandingLever
+from learning.half_life import Windows, half_life
 from learning.outcome import Companion, Outcome
 from learning.packing import PackedRows
-from learning.parameters import DAY_MS, Parameters
+from learning.parameters import DAY_MS, HOUR_MS, Parameters
 from learning.partition import OutcomesPartition
-from leverloop.events import Controls
+from leverloop.events import Controls, Counterfactual
 from leverloop.scope import DEFAULT_SCHEMA
 
 __all__ = ["compile_kernels"]
 
 _GROUP: Final = "pm.none.none.none|entry"
 _TRADES: Final = 60
+_MONDAY_MS: Final = 60 * DAY_MS + 6 * HOUR_MS
+"""An epoch at which everything is due that is learned daily or weekly."""
 
 
 def compile_kernels() -> None:
@@ -37,11 +43,17 @@ def compile_kernels() -> None:
     other = OutcomesPartition(0, (), Parameters(), DEFAULT_SCHEMA)
     other.load(PackedRows.of(list(partition.rows())))
     lesson = AcceptedLesson(id="none", group=_GROUP, scope={"bucket": "micro"}, effect_rr=1.0)
-    partition.mined(DAY_MS, Decided(epoch_at_ms=DAY_MS, lessons=(lesson,)))
+    lever = StandingLever(
+        id="lever", group=_GROUP, scope={}, lever="entry_delay_bars", target=1.0, created_at_ms=_TRADES // 2 * DAY_MS
+    )
+    partition.mined(_MONDAY_MS, Decided(epoch_at_ms=_MONDAY_MS, lessons=(lesson,), levers=(lever,)))
+    weeks = np.arange(6.0)
+    half_life(Windows(at_days=7.0 * weeks, effect_rr=2.0**-weeks, n=np.full(6, 20.0)), 1.0)
+    factors([FactorMember(id=name, created_at_ms=0, sketch=(1, 2)) for name in ("one", "other")], {})
 
 
 def _outcome(i: int, revision: int) -> Outcome:
-    scope = {"bucket": ("micro", "mid")[i % 2], "timeframe": "1h", "macro_phase": ("Dip", "Good")[i // 20 % 2]}
+    scope = {"bucket": ("micro", "mid")[i // 4 % 2], "timeframe": "1h", "macro_phase": ("Dip", "Good")[i // 20 % 2]}
     at_ms = i * DAY_MS
     return Outcome(
         outcome_id=str(i),
@@ -63,5 +75,6 @@ def _outcome(i: int, revision: int) -> Outcome:
         first_of_trade=True,
         first_of_category=True,
         controls=Controls(signals={"TS": 0.5}),
+        counterfactual=Counterfactual(deltas={"entry_delay_bars": {"1": float(i % 2)}}),
         companions=(Companion(group=_GROUP, scope=dict(scope)),),
     )
