@@ -17,7 +17,7 @@ from scipy.special import stdtr
 
 from learning.postings import Postings
 
-__all__ = ["Effects", "effects", "effects_by_spell", "p_values", "shrunk"]
+__all__ = ["Effects", "effects", "effects_by_spell", "p_values", "shrunk", "shrunk_all"]
 
 
 class Effects(msgspec.Struct, frozen=True, kw_only=True):
@@ -151,6 +151,20 @@ def shrunk(effect_rr: float, error_rr: float) -> float:
     if abs(effect_rr) <= error_rr:
         return 0.0
     return effect_rr * (1.0 - (error_rr / effect_rr) ** 2)
+
+
+def shrunk_all(found: Effects) -> npt.NDArray[np.float64]:
+    """Return the same for many effects: (n_subsets,), 0 where there is none.
+
+    Examples
+    --------
+    >>> none = np.zeros(3, dtype=np.int64)
+    >>> shrunk_all(Effects(effect_rr=np.array([0.6, 0.1, np.nan]), error_rr=np.full(3, 0.2), n=none, n_clusters=none))
+    array([0.53333333, 0.        , 0.        ])
+    """
+    sure = np.abs(found.effect_rr) > found.error_rr  # of NaN it is not
+    over = np.divide(found.error_rr, found.effect_rr, out=np.ones(len(sure)), where=sure)
+    return np.where(sure, np.nan_to_num(found.effect_rr) * (1.0 - over**2), 0.0)
 
 
 @numba.njit(cache=True, nogil=True)

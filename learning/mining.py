@@ -58,7 +58,8 @@ def mine(
     by 2 % or 20 trades, or of all when the lessons have changed.
     """
     ordered = [groups[name] for name in sorted(groups)]
-    found = [_group(cells, epoch_at_ms, decided, parameters, schema) for cells in ordered]
+    told = _Told(decided, Baselines(decided.baselines), {day: rr_q / n / RR_SCALE for day, n, rr_q in decided.days})
+    found = [_group(cells, epoch_at_ms, told, parameters, schema) for cells in ordered]
     outcomes = 0
     for cells in ordered:
         outcomes += int((cells.column("counts_from_ms", np.arange(cells.n)) <= epoch_at_ms).sum())
@@ -79,6 +80,14 @@ def mine(
     )
 
 
+class _Told(NamedTuple):
+    """The decision of the epoch before, and what is read from it once for all groups."""
+
+    decided: Decided
+    baselines: Baselines
+    day_mean: dict[int, float]
+
+
 class _Found(NamedTuple):
     """Of one group."""
 
@@ -87,9 +96,8 @@ class _Found(NamedTuple):
     weight_sums: GroupWeightSums | None = None
 
 
-def _group(
-    cells: GroupCells, epoch_at_ms: int, decided: Decided, parameters: Parameters, schema: ScopeSchema
-) -> _Found:
+def _group(cells: GroupCells, epoch_at_ms: int, told: _Told, parameters: Parameters, schema: ScopeSchema) -> _Found:
+    decided, baselines, day_mean = told
     own = [lesson for lesson in decided.lessons if lesson.group == cells.group]
     levers = [lever for lever in decided.levers if lever.group == cells.group]
     trades = _trades(cells, epoch_at_ms)
@@ -97,15 +105,14 @@ def _group(
     weighs = parameters.learns_regime_weights and is_due(epoch_at_ms, DAY_MS, DAILY_AT_ONE_MS, parameters)
     if not (due or own or levers or weighs):
         return _Found()
-    baselines, segment = Baselines(decided.baselines), schema.modules[cells.module].segment
+    segment = schema.modules[cells.module].segment
     view = group_view(cells, epoch_at_ms, baselines, segment, decided.regime_weights)
-    day_mean = {day: rr_q / n / RR_SCALE for day, n, rr_q in decided.days}
     sums = weight_sums(cells, view, day_mean, decided.epoch_at_ms, parameters) if weighs else None
     if not (due or own or levers):
         return _Found(weight_sums=sums)
     search, tuning = GroupSearch(cells, view, decided, day_mean, parameters), None
     if cells.module == "pm" and (due or levers):
-        tuning = GroupTuning(cells, view, decided, parameters)
+        tuning = GroupTuning(search, decided)
     test = search.test(trades) if due else None
     if test is not None and tuning is not None:
         looked_at, found = tuning.test()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +13,7 @@ from learning.clusters import ClusteredGroup
 from learning.cube import enumerate_subsets
 from learning.decay import traded_days
 from learning.epochs import MONDAY_AT_THREE_MS, MONDAY_AT_TWO_MS, is_due
-from learning.evidence import Effects, p_values, shrunk
+from learning.evidence import Effects, p_values, shrunk, shrunk_all
 from learning.factors import Sketch, trade_sketch
 from learning.findings import AcceptedLesson, Candidate, Decided, GroupTest
 from learning.half_life import HalfLife, half_life, windows_of
@@ -55,10 +56,14 @@ class GroupSearch:
         means = np.array([day_mean.get(day, 0.0) for day in self.clustered.day.tolist()], dtype=np.float64)
         self.day_part = _slope(means, self.residual) * means
 
+    @cached_property
+    def subsets(self) -> npt.NDArray[np.int32]:
+        """Every tracked subset of up to lesson_max_dims dimensions: (n_subsets, n_dimensions) codes, by value."""
+        return enumerate_subsets(self.cells, self.rows, self.parameters, self.parameters.lesson_max_dims).codes
+
     def test(self, trades: int) -> GroupTest:
         """Test every tracked subset of up to lesson_max_dims dimensions; keep the best of each size."""
-        limit = self.parameters.lesson_max_dims
-        subsets = enumerate_subsets(self.cells, self.rows, self.parameters, limit).codes
+        limit, subsets = self.parameters.lesson_max_dims, self.subsets
         dims = (subsets != 0).sum(axis=1)
         first = self.clustered.effects(subsets, self.residual, self.residual - self.day_part)
         tested = np.array([(dims == k).sum() for k in range(limit + 1)])
@@ -151,11 +156,9 @@ class GroupSearch:
         """
         rules = self.parameters
         paid = p_values(found) * tested * rules.lesson_max_dims <= rules.discovery_alpha
-        large = [
-            abs(shrunk(effect, error)) >= rules.effect_min_rr  # a small effect must not stand before a large one
-            for effect, error in zip(found.effect_rr.tolist(), found.error_rr.tolist(), strict=True)
-        ]
-        return self._eligible(found) & paid & np.array(large, dtype=np.bool_)
+        # A small effect must not stand before a large one.
+        large = np.abs(shrunk_all(found)) >= rules.effect_min_rr
+        return self._eligible(found) & paid & large
 
     def _eligible(self, found: Effects) -> npt.NDArray[np.bool_]:
         """Which subsets have enough trades in enough clusters for a lesson."""

@@ -5,14 +5,13 @@ The search and its evidence are `learning.execution`'s; here they are put into t
 
 from __future__ import annotations
 
-from learning.cells import GroupCells
 from learning.evidence import shrunk
 from learning.execution.deltas import GroupDeltas
 from learning.execution.findings import AcceptedLever, LeverEvidence
 from learning.findings import Decided, LeverFinding, StandingLever
 from learning.lessons import Evidence, Forward
-from learning.parameters import Parameters
-from learning.statistics import GroupView, subset_stats
+from learning.search import GroupSearch
+from learning.statistics import subset_stats
 from leverloop.scope import Scope
 
 __all__ = ["GroupTuning"]
@@ -23,27 +22,24 @@ class GroupTuning:
 
     Parameters
     ----------
-    cells, view
-        The group, and its rows at an epoch.
+    search
+        The same group, prepared for tests of its subsets.
     decided
         The decision of the epoch before: levers that stand.
-    parameters
-        The rules.
     """
 
-    def __init__(self, cells: GroupCells, view: GroupView, decided: Decided, parameters: Parameters) -> None:
-        self._cells, self._view, self._parameters = cells, view, parameters
-        known = cells.column("counts_from_ms", view.rows) <= decided.epoch_at_ms
-        self._rows = view.rows[known]
+    def __init__(self, search: GroupSearch, decided: Decided) -> None:
+        self._search, self._cells, self._view = search, search.cells, search.view
+        self._rows, self._parameters = search.rows, search.parameters
         self._standing = [
             AcceptedLever(group=each.group, scope=each.scope, lever=each.lever, target=each.target)
             for each in decided.levers
         ]
-        self._deltas = GroupDeltas(cells, self._rows, self._standing, parameters)
+        self._deltas = GroupDeltas(self._cells, self._rows, self._standing, self._parameters, search.clustered)
 
     def test(self) -> tuple[tuple[int, ...], tuple[LeverFinding, ...]]:
         """Pairs looked at by size, and the best of each size and lever that passes within the group."""
-        found = self._deltas.discover(self._parameters.discovery_alpha)
+        found = self._deltas.discover(self._parameters.discovery_alpha, self._search.subsets)
         weighed = [
             LeverFinding(
                 scope=each.scope,

@@ -8,6 +8,7 @@ from learning.cells import GroupCells
 from learning.findings import Decided, LeverFinding, StandingLever
 from learning.outcome import Outcome
 from learning.parameters import Parameters
+from learning.search import GroupSearch
 from learning.statistics import group_view
 from learning.tuning import GroupTuning
 from tests.laws.examples import HOUR_MS, START_MS
@@ -24,7 +25,8 @@ STANDING = StandingLever(
 def tuning(outcomes: list[Outcome], *levers: StandingLever) -> GroupTuning:
     cells: GroupCells = cells_of(outcomes)
     view = group_view(cells, END_MS, Baselines([]), ("bucket", "timeframe"))
-    return GroupTuning(cells, view, Decided(epoch_at_ms=END_MS, levers=levers), PARAMETERS)
+    decided = Decided(epoch_at_ms=END_MS, levers=levers)
+    return GroupTuning(GroupSearch(cells, view, decided, {}, PARAMETERS), decided)
 
 
 def helped(seed: int = 1) -> list[Outcome]:
