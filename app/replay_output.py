@@ -22,7 +22,7 @@ from leverloop.patterns import MODULES, Module
 from leverloop.snapshot import Snapshot, encode_snapshot
 from tables.outcomes import OutcomesState
 
-__all__ = ["write_output"]
+__all__ = ["snapshots_of", "write_output"]
 
 
 def write_output(
@@ -55,7 +55,7 @@ def write_output(
     ]
     _write(out / "lessons.json", live)
     _write(out / "levers.json", [_tuned(lesson) for lesson in lessons if lesson.state in LIVE and lesson.lever])
-    snapshots = _snapshots(replay)
+    snapshots = snapshots_of(replay)
     for module, found in snapshots.items():
         _write(out / "snapshots" / f"{module}.json", msgspec.json.decode(encode_snapshot(found)))
     with (out / "stats.jsonl").open("wb") as file:
@@ -90,7 +90,8 @@ def _write(path: Path, value: Any) -> None:
     path.write_bytes(msgspec.json.format(msgspec.json.encode(value), indent=1) + b"\n")
 
 
-def _snapshots(replay: Replay) -> dict[Module, Snapshot]:
+def snapshots_of(replay: Replay) -> dict[Module, Snapshot]:
+    """Snapshot of each module that has groups, as of the last epoch."""
     book = replay.book
     if book is None or not book.version:
         return {}
