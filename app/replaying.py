@@ -39,7 +39,7 @@ def run_replay(folder: Path, out: Path, settings: Settings, console: Console) ->
         writing = progress.add_task("statistics", total=None)
         write_output(replay, report, out, lambda done, of: progress.update(writing, completed=done, total=max(of, 1)))
     console.print(_summary(replay, report))
-    console.print(f"Written to {out}: lessons.json, snapshots/, stats.jsonl, report.json")
+    console.print(f"Written to {out}: lessons.json, levers.json, snapshots/, stats.jsonl, report.json")
     console.print(f"Ask it for any subset: leverloop stats --replay {out}")
 
 
