@@ -103,7 +103,8 @@ def scope_text(scope: dict[str, Any]) -> str:
 def _related(lesson: Lesson, edge: dict[str, Any]) -> bool:
     nested = lesson.scope.items() <= edge["scope"].items() or edge["scope"].items() <= lesson.scope.items()
     own = (lesson.pattern_key, lesson.action_category) == (edge["pattern_key"], edge["action_category"])
-    return own and nested and lesson.direction * edge["effect_rr"] > 0
+    tuning = lesson.lesson_type == "pm_tuning"  # about how to trade, not about what a trade is worth
+    return own and nested and not tuning and lesson.direction * edge["effect_rr"] > 0
 
 
 def _fate(name: str, edge: dict[str, Any], lesson: Lesson, run: Replayed, parameters: Parameters) -> Fate:

@@ -22,7 +22,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     stream: Stream
     score: Score
     activated: int
-    """Lessons that were active at any time."""
+    """Lessons that were active at any time; execution levers apart."""
     execution: int
     """Execution levers that were off neutral at any time."""
     deltas: Deltas
@@ -42,7 +42,7 @@ def measured(stream: Stream, parameters: Parameters, cache: Path) -> Result:
     return Result(
         stream=stream,
         score=scored,
-        activated=len({event.lesson_id for event in run.events if event.to_state == "active"}),
+        activated=len(run.activated),
         execution=run.moved,
         deltas=deltas(off_neutral(run.snapshots.values()), truth["deltas"]),
         epochs=run.epochs,

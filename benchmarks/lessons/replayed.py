@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from app.replay import Replay, ReplayReport
-from app.replay_output import _snapshots, write_output
+from app.replay_output import snapshots_of, write_output
 from learning.lessons import LIVE, Lesson, LessonEvent
 from learning.parameters import Parameters
 from leverloop.levers import EXECUTION_LEVERS, LEVERS
@@ -48,6 +48,14 @@ class Replayed(msgspec.Struct, frozen=True, kw_only=True):
     def lessons(self) -> dict[str, Lesson]:
         """Lessons at the end."""
         return self.history[-1][1] if self.history else {}
+
+    @property
+    def activated(self) -> set[str]:
+        """Ids of the lessons that ever became active; execution levers are counted by what moved."""
+        tuning = {
+            name for _, lessons in self.history for name, known in lessons.items() if known.lesson_type == "pm_tuning"
+        }
+        return {event.lesson_id for event in self.events if event.to_state == "active"} - tuning
 
 
 class _When(msgspec.Struct):
@@ -103,7 +111,7 @@ class _Watch:
         if book is None or not book.version or (self.history and book.epoch_at_ms == self.history[-1][0]):
             return
         self.history.append((book.epoch_at_ms, book.lessons))
-        moved = off_neutral(_snapshots(replay).values())
+        moved = off_neutral(snapshots_of(replay).values())
         self.moved.update((each.group, scope_hash(each.scope), each.lever) for each in moved)
 
 
