@@ -139,6 +139,35 @@ class ClusteredGroup:
                 n_clusters[i] = min(n_clusters[i], other.n_clusters[0])
         return Effects(effect_rr=found.effect_rr, error_rr=error, n=found.n, n_clusters=n_clusters)
 
+    def pins_more(self, subsets: npt.NDArray[np.int32]) -> npt.NDArray[np.bool_]:
+        """Which subsets pin a regime and something else besides: (n_subsets,) bool."""
+        pinned = subsets != 0
+        regime = pinned[:, self._regime].any(axis=1)
+        return regime & (pinned.sum(axis=1) > pinned[:, self._regime].sum(axis=1))
+
+    def by_day(self, subsets: npt.NDArray[np.int32], rr: npt.NDArray[np.float64]) -> Effects:
+        """Effect of each subset with errors by blocks of days, whatever it pins."""
+        return self._effects(rr, self.blocks(rr), subsets)
+
+    def within_regime(self, codes: npt.NDArray[np.int32], rr: npt.NDArray[np.float64]) -> Effects:
+        """Effect of one subset against the trades that share the regime it pins: both sides saw the same days.
+
+        Parameters
+        ----------
+        codes
+            (n_dimensions,) that pin a regime, and more.
+        rr
+            (n_rows,) with the day's part taken out.
+
+        Notes
+        -----
+        What the regime itself does, or did by accident in the spells there were, is on both sides and falls out, so
+        that days are clusters enough: errors are by blocks of days.
+        """
+        regime = self._regime[codes[self._regime] != 0]
+        rows = np.flatnonzero((self.codes[:, regime] == codes[regime]).all(axis=1))
+        return effects(self.codes[rows], self.trade[rows], rr[rows], self.blocks(rr)[rows], codes[None, :])
+
     def _effects(
         self, rr: npt.NDArray[np.float64], clusters: npt.NDArray[np.int64], subsets: npt.NDArray[np.int32]
     ) -> Effects:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +24,11 @@ from learning.statistics import GroupView, subset_stats
 from leverloop.scope import Scope
 
 __all__ = ["GroupSearch"]
+
+_ERRORS: Final = 2.0
+"""How many errors, from spell to spell, the whole effect has to be away from none where days decide the rest."""
+_PROMISING: Final = 1.0
+"""What p, once paid for, may be at a first look: twenty times what passes, as it is not quite the p that counts."""
 
 
 class GroupSearch:
@@ -47,7 +53,7 @@ class GroupSearch:
             view.epoch_at_ms, 7 * DAY_MS, MONDAY_AT_THREE_MS, parameters
         )
         self.matched = {
-            lesson.id: _by_trade(self.clustered.trade, cells.met(lesson.group, lesson.scope, self.rows))
+            lesson.id: _by_trade(self.clustered.first, cells.met(lesson.group, lesson.scope, self.rows))
             for lesson in decided.lessons
         }
         self.residual = view.rr_q[known] / RR_SCALE - sum(
@@ -65,13 +71,12 @@ class GroupSearch:
         """Test every tracked subset of up to lesson_max_dims dimensions; keep the best of each size."""
         limit, subsets = self.parameters.lesson_max_dims, self.subsets
         dims = (subsets != 0).sum(axis=1)
-        first = self.clustered.effects(subsets, self.residual, self.residual - self.day_part)
         tested = np.array([(dims == k).sum() for k in range(limit + 1)])
-        # More cautious errors are only larger: what does not pass with these does not pass at all.
-        worth = np.flatnonzero(self._passes(first, tested[dims]))
+        worth = np.flatnonzero(self._worth(subsets, tested[dims]))
         found = self.effects(subsets[worth], self.residual)
-        passing = worth[self._passes(found, tested[dims[worth]])]
-        p = dict(zip(worth.tolist(), p_values(found).tolist(), strict=True))
+        p_of = self._p_values(subsets[worth], found, self.residual)
+        passing = worth[self._passes(found, p_of, tested[dims[worth]])]
+        p = dict(zip(worth.tolist(), p_of.tolist(), strict=True))
         candidates: list[Candidate] = []
         for k in range(1, limit + 1):
             best = min((i for i in passing.tolist() if dims[i] == k), key=lambda i: p[i], default=None)
@@ -87,6 +92,35 @@ class GroupSearch:
             tested_by_dims=tuple(tested[1:].tolist()),
             candidates=tuple(candidates),
         )
+
+    def _worth(self, subsets: npt.NDArray[np.int32], tested: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+        """Which subsets are worth a closer look, by errors that are never larger than those that count."""
+        first = self.clustered.effects(subsets, self.residual, self.residual - self.day_part)
+        worth = self._passes(first, p_values(first), tested)
+        more = np.flatnonzero(self.clustered.pins_more(subsets))
+        if len(more):
+            # Against all others, not only those of its regime: near enough to tell which may pass.
+            beside_day = self.clustered.by_day(subsets[more], self.residual - self.day_part)
+            promising = p_values(beside_day) * tested[more] * self.parameters.lesson_max_dims <= _PROMISING
+            sure = np.abs(first.effect_rr[more]) >= _ERRORS * first.error_rr[more]
+            worth[more] |= self._eligible(first)[more] & promising & sure
+        return worth
+
+    def _p_values(
+        self, subsets: npt.NDArray[np.int32], found: Effects, rr: npt.NDArray[np.float64]
+    ) -> npt.NDArray[np.float64]:
+        """P of each effect: of a subset that pins a regime and more, of what it adds within the regime.
+
+        Spells are few, and days within them many. Whether a trade's other dimensions matter is seen from day to day,
+        beside trades of the same regime; that the whole effect has the sign, from spell to spell, by two errors.
+        """
+        p = p_values(found)
+        for i in np.flatnonzero(self.clustered.pins_more(subsets)).tolist():
+            within = self.clustered.within_regime(subsets[i], rr - self.day_part)
+            agrees = within.effect_rr[0] * found.effect_rr[i] > 0.0
+            sure = abs(found.effect_rr[i]) >= _ERRORS * found.error_rr[i]
+            p[i] = p_values(within)[0] if agrees and sure else 1.0
+        return p
 
     def weigh(self, scope: Scope, lesson: AcceptedLesson | None) -> Evidence | None:
         """Evidence of one subset beside all lessons but itself; None while there is nothing to compare."""
@@ -106,7 +140,7 @@ class GroupSearch:
             effect_rr=effect,
             error_rr=error,
             shrunk_rr=shrunk(effect, error),
-            p_value=float(p_values(found)[0]),
+            p_value=float(self._p_values(codes[None, :], found, rr)[0]),
             n_clusters=int(found.n_clusters[0]),
             stats=stats,
             forward=Forward() if lesson is None else self._forward(lesson, codes, rr),
@@ -133,9 +167,11 @@ class GroupSearch:
         later = np.flatnonzero(self._closed_at_ms > lesson.created_at_ms)
         if not len(later):
             return Forward()
-        found = ClusteredGroup(self.cells, self.rows[later]).cautious(
-            codes[None, :], rr[later], (rr - self.day_part)[later]
-        )
+        clustered, beside_day = ClusteredGroup(self.cells, self.rows[later]), (rr - self.day_part)[later]
+        if self.clustered.pins_more(codes[None, :])[0]:
+            found = clustered.within_regime(codes, beside_day)
+        else:
+            found = clustered.cautious(codes[None, :], rr[later], beside_day)
         effect, error = float(found.effect_rr[0]), float(found.error_rr[0])
         known = np.isfinite(effect) and np.isfinite(error)
         return Forward(
@@ -149,13 +185,15 @@ class GroupSearch:
         """Effects on rr with cautious errors, the day's part taken out where the subset pins no regime."""
         return self.clustered.cautious(subsets, rr, rr - self.day_part)
 
-    def _passes(self, found: Effects, tested: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    def _passes(
+        self, found: Effects, p: npt.NDArray[np.float64], tested: npt.NDArray[np.int64]
+    ) -> npt.NDArray[np.bool_]:
         """Which effects are large, frequent and significant enough after all that this group looked at.
 
         The book asks again, after all that every group looked at.
         """
         rules = self.parameters
-        paid = p_values(found) * tested * rules.lesson_max_dims <= rules.discovery_alpha
+        paid = p * tested * rules.lesson_max_dims <= rules.discovery_alpha
         # A small effect must not stand before a large one.
         large = np.abs(shrunk_all(found)) >= rules.effect_min_rr
         return self._eligible(found) & paid & large
@@ -165,9 +203,12 @@ class GroupSearch:
         return (found.n_clusters >= self.parameters.min_clusters) & (found.n >= self.parameters.lesson_n_min)
 
 
-def _by_trade(trade: npt.NDArray[np.int64], hit: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
-    """1.0 on all rows of a trade of which any row is hit."""
-    return np.isin(trade, trade[hit]).astype(np.float64)
+def _by_trade(first: npt.NDArray[np.bool_], hit: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
+    """1.0 on all rows of a trade of which any row is hit; its rows stand together, the first of them marked."""
+    if not len(first):
+        return np.zeros(0)
+    any_hit = np.logical_or.reduceat(hit, np.flatnonzero(first))
+    return any_hit[np.cumsum(first) - 1].astype(np.float64)
 
 
 def _slope(means: npt.NDArray[np.float64], rr: npt.NDArray[np.float64]) -> float:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from learning.baseline import Baselines
 from learning.cells import GroupCells
+from learning.evidence import p_values
 from learning.findings import AcceptedLesson, Decided
 from learning.outcome import Companion, Outcome
 from learning.parameters import Parameters
@@ -132,3 +133,35 @@ def test_a_lesson_is_met_by_any_action_of_the_trade(wanted: dict[str, Any], acti
     cells.put(outcome, START_MS)
     met = any(g == ENTRY and all(s.get(name) == value for name, value in wanted.items()) for g, s in actions)
     assert cells.met(ENTRY, wanted, np.array([0])).tolist() == [met]
+
+
+def in_regimes(seed: int, *, main_rr: float = 0.0, own_rr: float = 0.0, days: int = 240) -> list[Outcome]:
+    """Trades of six a day; a regime lasts six days. In Dip every trade earns main_rr, its micro ones own_rr more."""
+    rng = np.random.default_rng(seed)
+    found = []
+    phases = [str(rng.choice(["Dip", "Good", "Chop"])) for _ in range(days // 6 + 1)]
+    for i in range(days * 6):
+        at_ms, phase, bucket = START_MS + i * DAY_MS // 6, phases[i // 36], str(rng.choice(["micro", "mid", "nano"]))
+        rr = float(rng.normal()) + (phase == "Dip") * (main_rr + own_rr * (bucket == "micro"))
+        scope = {"macro_phase": phase, "bucket": bucket}
+        found.append(
+            an_outcome(f"a{i}", f"t{i}", group=ENTRY, scope=scope, rr=rr, action_at_ms=at_ms, closed_at_ms=at_ms)
+        )
+    return found
+
+
+def test_what_a_regime_does_to_all_is_not_taken_for_what_it_does_to_some() -> None:
+    """All trades of a dip lose: beside those of its regime a part of them shows nothing, whatever its own spells say."""
+    found = searched(in_regimes(3, main_rr=-1.0)).test(1_000)
+    assert not [c for c in found.candidates if set(c.scope) == {"macro_phase", "bucket"}]
+
+
+def test_what_holds_within_a_regime_is_seen_from_day_to_day() -> None:
+    search = searched(in_regimes(4, own_rr=0.9))
+    found = search.weigh({"macro_phase": "Dip", "bucket": "micro"}, None)
+    assert found is not None
+    by_spell = search.effects(
+        search.cells.codes_of({"macro_phase": "Dip", "bucket": "micro"})[None, :], search.residual
+    )
+    assert found.p_value < float(p_values(by_spell)[0])
+    assert found.n_clusters == int(by_spell.n_clusters[0]), "and yet it takes enough spells"
