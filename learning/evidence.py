@@ -17,7 +17,7 @@ from scipy.special import stdtr
 
 from learning.postings import Postings
 
-__all__ = ["Effects", "effects", "effects_by_spell", "p_values", "shrunk", "shrunk_all"]
+__all__ = ["Effects", "day_share", "effects", "effects_by_spell", "p_values", "shrunk", "shrunk_all"]
 
 
 class Effects(msgspec.Struct, frozen=True, kw_only=True):
@@ -133,6 +133,28 @@ def p_values(found: Effects) -> npt.NDArray[np.float64]:
     known = (found.error_rr > 0.0) & (found.n_clusters > 1)
     t = np.divide(np.abs(found.effect_rr), found.error_rr, out=np.zeros(len(known)), where=known)
     return np.where(known, 2.0 * stdtr(freedom, -t), 1.0)
+
+
+def day_share(means: npt.NDArray[np.float64], rr: npt.NDArray[np.float64]) -> float:
+    """How much of the day's mean a group's trades share, in [0, 1]: least squares over its rows.
+
+    A group whose trades all end alike, such as one of protective stops, shares nothing: taking the whole
+    mean off it would put the market's noise in. An entry shares it all.
+
+    Parameters
+    ----------
+    means, rr
+        (n_rows,) mean rr of each row's day over all groups, and the row's own, in R.
+
+    Examples
+    --------
+    >>> days = np.array([-1.0, 0.0, 1.0])
+    >>> day_share(days, 0.5 * days), day_share(days, -days), day_share(np.zeros(3), days)
+    (0.5, 0.0, 0.0)
+    """
+    centred = means - means.mean() if len(means) else means
+    spread = float(centred @ centred)
+    return min(max(float(centred @ rr) / spread, 0.0), 1.0) if spread > 0.0 else 0.0
 
 
 def shrunk(effect_rr: float, error_rr: float) -> float:

@@ -23,6 +23,7 @@ import numpy.typing as npt
 
 from learning.cells import RR_SCALE, GroupCells, day_of
 from learning.edge import EdgeWeights
+from learning.evidence import day_share
 from learning.factor_history import factors_before
 from learning.parameters import DAY_MS, Parameters
 from learning.regimes import REGIME, RegimeWeight, RegimeWeights, category_of, levels, named, regime_codes
@@ -93,7 +94,7 @@ def weight_sums(
     above = view.rr_q[rows] / RR_SCALE - trades.segment_rr[trades.segment[rows]]
     day, at = np.unique(day_of(trades.closed_at_ms[rows]), return_inverse=True)
     means = np.array([day_mean.get(one, 0.0) for one in day.tolist()], dtype=np.float64)[at]
-    y = before.sign * (above - _shared(means, above) * means)
+    y = before.sign * (above - day_share(means, above) * means)
     told = np.flatnonzero(np.abs(before.sign) == 1.0)  # with no edge yet, or none at all, nothing was said
     factors = np.stack([getattr(before, name)[told] for name in _FACTORS])
     return GroupWeightSums(
@@ -173,13 +174,6 @@ def regime_weights(parts: Iterable[GroupWeightSums], previous: RegimeWeights | N
             before = None if previous is None else previous.weights_of(group, signature)
             found.setdefault(group, {})[signature] = _weight(n, r, before, step)
     return RegimeWeights(at_ms=at_ms, of=found)
-
-
-def _shared(means: npt.NDArray[np.float64], rr: npt.NDArray[np.float64]) -> float:
-    """How much of the day's mean the trades share: least squares, within 0 and 1."""
-    centred = means - means.mean() if len(means) else means
-    spread = float(centred @ centred)
-    return min(max(float(centred @ rr) / spread, 0.0), 1.0) if spread > 0.0 else 0.0
 
 
 def _observed(factors: npt.NDArray[np.float64], y: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:

@@ -14,7 +14,7 @@ from learning.clusters import ClusteredGroup
 from learning.cube import enumerate_subsets
 from learning.decay import traded_days
 from learning.epochs import MONDAY_AT_THREE_MS, MONDAY_AT_TWO_MS, is_due
-from learning.evidence import Effects, p_values, shrunk, shrunk_all
+from learning.evidence import Effects, day_share, p_values, shrunk, shrunk_all
 from learning.factors import Sketch, trade_sketch
 from learning.findings import AcceptedLesson, Candidate, Decided, GroupTest
 from learning.half_life import HalfLife, half_life, windows_of
@@ -60,7 +60,7 @@ class GroupSearch:
             lesson.effect_rr * self.matched[lesson.id] for lesson in decided.lessons
         )
         means = np.array([day_mean.get(day, 0.0) for day in self.clustered.day.tolist()], dtype=np.float64)
-        self.day_part = _slope(means, self.residual) * means
+        self.day_part = day_share(means, self.residual) * means
 
     @cached_property
     def subsets(self) -> npt.NDArray[np.int32]:
@@ -209,14 +209,3 @@ def _by_trade(first: npt.NDArray[np.bool_], hit: npt.NDArray[np.bool_]) -> npt.N
         return np.zeros(0)
     any_hit = np.logical_or.reduceat(hit, np.flatnonzero(first))
     return any_hit[np.cumsum(first) - 1].astype(np.float64)
-
-
-def _slope(means: npt.NDArray[np.float64], rr: npt.NDArray[np.float64]) -> float:
-    """How much of the day's mean a group's trades share, in [0, 1]: least squares over its rows.
-
-    A group whose trades all end alike, such as one of protective stops, shares nothing: taking the whole
-    mean off it would put the market's noise in. An entry shares it all.
-    """
-    centred = means - means.mean() if len(means) else means
-    spread = float(centred @ centred)
-    return min(max(float(centred @ rr) / spread, 0.0), 1.0) if spread > 0.0 else 0.0
