@@ -106,6 +106,7 @@ def snapshots_of(replay: Replay) -> dict[Module, Snapshot]:
             engine_version=ENGINE_VERSION,
             parameters=replay.parameters,
             factors=book.factors,
+            size_scale=book.size_scale,
         )
         for module in MODULES
         if module in modules

@@ -7,6 +7,7 @@ lessons are about the same trades (`learning.factors`). docs/lessons.md has the 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import msgspec
@@ -45,6 +46,8 @@ class Book(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="boo
     regime_weights: RegimeWeights = NEUTRAL
     factors: dict[str, str] = {}
     """Published lesson -> latent factor: lessons of one factor are about the same trades."""
+    size_scale: float = 1.0
+    """What of size_mult - 1 is published: less than all of it where the book as a whole would move sizes too far."""
     outcomes: int = 0
     trades: int = 0
 
@@ -105,6 +108,7 @@ def close_epoch(book: Book, findings: Sequence[Findings], parameters: Parameters
         regime_weights=_weights(book, findings, epoch_at_ms),
         factors=_factors(book, lessons, epoch_at_ms, parameters),
         days=days,
+        size_scale=_size_scale(findings, parameters),
         events=tuple(events),
         outcomes=sum(f.outcomes for f in findings),
         trades=sum(n for _, n, _ in days),
@@ -126,6 +130,7 @@ def decision(book: Book) -> Decided:
                 effect_rr=lesson.evidence.effect_rr,
                 created_at_ms=lesson.created_at_ms,
                 is_candidate=lesson.state == "candidate",
+                size_mult=lesson.levers.get("size_mult", 1.0),
             )
             for lesson in known
             if not lesson.lever
@@ -217,6 +222,13 @@ def _weights(book: Book, findings: Sequence[Findings], epoch_at_ms: int) -> Regi
     if not parts:
         return book.regime_weights
     return regime_weights(parts, book.regime_weights if book.regime_weights.of else None, epoch_at_ms)
+
+
+def _size_scale(findings: Iterable[Findings], parameters: Parameters) -> float:
+    """Share of every size_mult - 1 with which their mean over the last day stays within the cap (spec section 8)."""
+    sized = [found.sized for found in findings]
+    n, moved = sum(n for n, _ in sized), math.fsum(moved for _, moved in sized)
+    return min(1.0, parameters.size_cap * n / moved) if moved > 0.0 else 1.0
 
 
 def _latest(findings: Iterable[Findings]) -> dict[str, int]:

@@ -35,6 +35,8 @@ class AcceptedLesson(msgspec.Struct, frozen=True, kw_only=True):
     created_at_ms: int = 0
     """When it was nominated: what closed later is its forward test."""
     is_candidate: bool = False
+    size_mult: float = 1.0
+    """Published, before the cap on the whole book."""
 
 
 class Candidate(msgspec.Struct, frozen=True, kw_only=True):
@@ -105,6 +107,8 @@ class Findings(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag=
     tests: tuple[GroupTest, ...] = ()
     evidence: dict[str, Evidence] = {}
     """Lesson id -> what is known of it now."""
+    sized: tuple[int, float] = (0, 0.0)
+    """Entries and adds of the trades that closed in the last day, and the sum of their |size_mult - 1|."""
     weight_sums: tuple[GroupWeightSums, ...] = ()
     """Once a day (`learning.regime_weights`); at other epochs there are none."""
     regimes_at_ms: dict[str, int] = {}

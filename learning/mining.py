@@ -8,6 +8,7 @@ decision knew of; counts and statistics use those of the epoch itself.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -79,6 +80,7 @@ def mine(
         tests=tuple(each.test for each in found if each.test is not None),
         evidence={name: evidence for each in found for name, evidence in each.evidence.items()},
         weight_sums=tuple(each.weight_sums for each in found if each.weight_sums is not None),
+        sized=_sized(ordered, decided, epoch_at_ms),
         regimes_at_ms=_regimes(ordered, decided, epoch_at_ms),
     )
 
@@ -124,6 +126,27 @@ def _group(cells: GroupCells, epoch_at_ms: int, told: _Told, parameters: Paramet
     if tuning is not None:
         evidence |= {lever.id: tuning.weigh(lever) for lever in levers}
     return _Found(test, {name: each for name, each in evidence.items() if each is not None}, sums)
+
+
+def _sized(groups: Sequence[GroupCells], decided: Decided, epoch_at_ms: int) -> tuple[int, float]:
+    """How far sizes were moved over the last day, by today's lessons (spec section 8: the cap on the whole book).
+
+    Lessons that match the same action are blended evenly here; the client blends them by weights of its own.
+    """
+    n, moved = 0, []
+    for cells in groups:
+        if cells.action_category in ("entry", "add"):
+            closed_at_ms = cells.column("closed_at_ms", np.arange(cells.n))
+            rows = np.flatnonzero((closed_at_ms > epoch_at_ms - DAY_MS) & (closed_at_ms <= epoch_at_ms))
+            logs, matches = np.zeros(len(rows)), np.zeros(len(rows))
+            for lesson in decided.lessons:
+                if lesson.group == cells.group and lesson.size_mult != 1.0:
+                    hit = cells.matching(lesson.scope, rows)
+                    logs += hit * math.log(lesson.size_mult)
+                    matches += hit
+            n += len(rows)
+            moved += np.abs(np.exp(logs / np.maximum(matches, 1.0)) - 1.0).tolist()
+    return n, math.fsum(moved)
 
 
 def _regimes(groups: Sequence[GroupCells], decided: Decided, epoch_at_ms: int) -> dict[str, int]:

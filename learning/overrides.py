@@ -59,10 +59,12 @@ def snapshot(
     engine_version: str,
     parameters: Parameters,
     factors: Mapping[str, str] | None = None,
+    size_scale: float = 1.0,
 ) -> Snapshot:
     """Return the sealed snapshot of a module's live lessons, in the order of their ids.
 
-    `factors` says which lesson belongs to which latent factor; one that a lesson has to itself is not worth a word.
+    `size_scale` is the share of each size_mult - 1 that is published (`Book.size_scale`), `factors` says which lesson
+    belongs to which latent factor; one that a lesson has to itself is not worth a word.
 
     When it is published and how long it holds is the publisher's to say: both are 0 here, and neither is
     part of the content hash.
@@ -74,7 +76,7 @@ def snapshot(
     members = Counter((factors or {}).values())
     shared = {name: factor for name, factor in (factors or {}).items() if members[factor] > 1}
     live = [
-        override(lesson, parameters, shared.get(lesson.id))
+        override(_scaled(lesson, size_scale), parameters, shared.get(lesson.id))
         for lesson in lessons
         if lesson.state in LIVE and lesson.levers
     ]
@@ -93,6 +95,14 @@ def snapshot(
             alloc_overrides=tuple(o for o in live if o.type == "dm_alloc"),
         )
     )
+
+
+def _scaled(lesson: Lesson, scale: float) -> Lesson:
+    """Lesson with its size lever drawn toward 1."""
+    size = lesson.levers.get("size_mult")
+    if size is None:
+        return lesson
+    return msgspec.structs.replace(lesson, levers=lesson.levers | {"size_mult": 1.0 + scale * (size - 1.0)})
 
 
 def _tunings(overrides: Iterable[Override]) -> tuple[Override, ...]:

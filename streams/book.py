@@ -88,5 +88,6 @@ def _snapshots(now: Book, parameters: Parameters, config_hash: str, engine_versi
                 engine_version=engine_version,
                 parameters=parameters,
                 factors=now.factors,
+                size_scale=now.size_scale,
             )
             yield module, encode_snapshot(found)

@@ -239,3 +239,32 @@ def test_lessons_of_one_factor_say_so_and_one_alone_does_not() -> None:
             parameters=PARAMETERS, factors=factors,
         )  # fmt: skip
         assert [o.lesson.factor_id for o in found.pattern_strength_overrides] == told
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 50), st.floats(0, 0.3)), min_size=1, max_size=4),
+    st.floats(0.7, 1.3),
+    st.randoms(use_true_random=False),
+)
+def test_the_whole_book_moves_sizes_no_further_than_its_cap(
+    moved: list[tuple[int, float]], size: float, random: Any
+) -> None:
+    found = [
+        Findings(partition=i, epoch_at_ms=START_MS + EPOCH_MS, sized=(n, n * mean)) for i, (n, mean) in enumerate(moved)
+    ]
+    book = close_epoch(Book(epoch_at_ms=START_MS), found, PARAMETERS)
+    assert close_epoch(Book(epoch_at_ms=START_MS), random.sample(found, len(found)), PARAMETERS) == book
+    n, total = sum(n for n, _ in moved), sum(n * mean for n, mean in moved)
+    assert 0.0 < book.size_scale <= 1.0
+    assert book.size_scale * total <= PARAMETERS.size_cap * n + 1e-9
+    lesson = msgspec.structs.replace(
+        nominated("pm_strength", "pm", GROUPS[0], SCOPES[0], strong(), epoch_at_ms=START_MS, ordinal=1)[0],
+        state="active",
+        levers={"size_mult": size, "entry_aggression_mult": 1.1},
+    )
+    (told,) = snapshot(
+        "pm", [lesson], version=1, epoch_at_ms=START_MS, config_hash="c", engine_version="e",
+        parameters=PARAMETERS, size_scale=book.size_scale,
+    ).pattern_strength_overrides  # fmt: skip
+    assert told.levers["size_mult"] - 1.0 == pytest.approx(book.size_scale * (size - 1.0))
+    assert told.levers["entry_aggression_mult"] == 1.1

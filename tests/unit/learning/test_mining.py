@@ -103,3 +103,14 @@ def test_groups_speak_in_the_order_of_their_names(order: int) -> None:
     groups = dict(list(groups_of(40).items())[::order])
     found = mined(groups, START_MS + 20 * DAY_MS, Decided(epoch_at_ms=START_MS + 19 * DAY_MS))
     assert [part.group for part in found.baselines] == [EXIT, ENTRY]
+
+
+def test_how_far_sizes_were_moved_over_the_last_day() -> None:
+    """Four entries a day, every other one micro; exits have no size."""
+    at_ms = START_MS + 9 * DAY_MS
+    lessons = tuple(
+        AcceptedLesson(id=name, group=ENTRY, scope=scope, effect_rr=0.0, size_mult=size)
+        for name, scope, size in (("ls_a", {"bucket": "micro"}, 1.21), ("ls_b", {"timeframe": "1h"}, 1.0))
+    )
+    found = mined(groups_of(40), at_ms, Decided(epoch_at_ms=at_ms - EPOCH_MS, lessons=lessons))
+    assert found.sized == (4, pytest.approx(2 * 0.21))
