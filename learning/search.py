@@ -95,16 +95,25 @@ class GroupSearch:
 
     def _worth(self, subsets: npt.NDArray[np.int32], tested: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
         """Which subsets are worth a closer look, by errors that are never larger than those that count."""
-        first = self.clustered.effects(subsets, self.residual, self.residual - self.day_part)
-        worth = self._passes(first, p_values(first), tested)
-        more = np.flatnonzero(self.clustered.pins_more(subsets))
-        if len(more):
-            # Against all others, not only those of its regime: near enough to tell which may pass.
-            beside_day = self.clustered.by_day(subsets[more], self.residual - self.day_part)
-            promising = p_values(beside_day) * tested[more] * self.parameters.lesson_max_dims <= _PROMISING
-            sure = np.abs(first.effect_rr[more]) >= _ERRORS * first.error_rr[more]
-            worth[more] |= self._eligible(first)[more] & promising & sure
+        more = self.clustered.pins_more(subsets)
+        worth = np.zeros(len(subsets), dtype=np.bool_)
+        worth[~more] = self._look(subsets[~more], tested[~more], decides=True)
+        # Against all others, not only those of its regime: near enough to tell which may pass, and soon done.
+        by_day = self.clustered.by_day(subsets[more], self.residual - self.day_part)
+        promising = np.flatnonzero(more)[
+            p_values(by_day) * tested[more] * self.parameters.lesson_max_dims <= _PROMISING
+        ]
+        worth[promising] = self._look(subsets[promising], tested[promising], decides=False)
         return worth
+
+    def _look(
+        self, subsets: npt.NDArray[np.int32], tested: npt.NDArray[np.int64], *, decides: bool
+    ) -> npt.NDArray[np.bool_]:
+        """Which subsets may pass by their days or spells: whether these decide alone, or must not speak against it."""
+        found = self.clustered.effects(subsets, self.residual, self.residual - self.day_part)
+        if decides:
+            return self._passes(found, p_values(found), tested)
+        return self._eligible(found) & (np.abs(found.effect_rr) >= _ERRORS * found.error_rr)
 
     def _p_values(
         self, subsets: npt.NDArray[np.int32], found: Effects, rr: npt.NDArray[np.float64]
