@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import heapq
-import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -66,7 +64,6 @@ class Replay:
         self.counts: Counter[str] = Counter()
         self.dead_letters: Counter[str] = Counter()
         self._trades: dict[str, Trade] = {}
-        self._threads = ThreadPoolExecutor(os.cpu_count(), "mining")
         self._seen: dict[str, int] = {_ACTIONS: 0, _TRADES: 0}
 
     def action(self, raw: bytes) -> None:
@@ -123,7 +120,7 @@ class Replay:
             self._forget()
 
     def _epochs(self) -> None:
-        while (findings := self.partition.report(self._threads.map)) is not None:
+        while (findings := self.partition.report()) is not None:
             if findings.epoch_at_ms == PROPOSAL:
                 self.book = opened([findings], self.parameters)
             else:

@@ -9,10 +9,8 @@ tested: the most that one epoch can cost. As a rule a few groups are due.
 from __future__ import annotations
 
 import argparse
-import os
 import statistics
 import time
-from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 
 import msgspec
@@ -39,14 +37,14 @@ def filled(n: int) -> tuple[OutcomesPartition, int]:
     return partition, (last_ms - MONDAY_MS) // (7 * DAY_MS) * 7 * DAY_MS + MONDAY_MS
 
 
-def seconds(partition: OutcomesPartition, epoch_at_ms: int, pool: ThreadPoolExecutor) -> tuple[float, int]:
+def seconds(partition: OutcomesPartition, epoch_at_ms: int) -> tuple[float, int]:
     """Time of an epoch, mining and decision, in seconds, and the subsets that it looked at."""
     before = Book(epoch_at_ms=epoch_at_ms - 2 * PARAMETERS.epoch_ms)
-    first = partition.mined(before.epoch_at_ms + PARAMETERS.epoch_ms, decision(before), pool.map)
+    first = partition.mined(before.epoch_at_ms + PARAMETERS.epoch_ms, decision(before))
     book = close_epoch(before, [first], PARAMETERS)
     told = msgspec.structs.replace(decision(book), tested={})
     begun = time.perf_counter()
-    found = partition.mined(epoch_at_ms, told, pool.map)
+    found = partition.mined(epoch_at_ms, told)
     close_epoch(book, [found], PARAMETERS)
     return time.perf_counter() - begun, sum(sum(test.tested_by_dims) for test in found.tests)
 
@@ -59,13 +57,12 @@ def main() -> None:
     options = parser.parse_args()
     compile_kernels()
     rows = []
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for n in options.outcomes:
-            partition, epoch_at_ms = filled(n)
-            found = [seconds(partition, epoch_at_ms, pool) for _ in range(options.runs)]
-            rows.append((n, len(partition.groups), found[0][1], statistics.median(took for took, _ in found)))
+    for n in options.outcomes:
+        partition, epoch_at_ms = filled(n)
+        found = [seconds(partition, epoch_at_ms) for _ in range(options.runs)]
+        rows.append((n, len(partition.groups), found[0][1], statistics.median(took for took, _ in found)))
     longest = max(took for *_, took in rows)
-    table = Table(title=f"an epoch with everything due, {os.cpu_count()} cores, median of {options.runs}")
+    table = Table(title=f"an epoch with everything due, one core, median of {options.runs}")
     for name in ("outcomes", "groups", "subsets tested", "seconds", ""):
         table.add_column(name, justify="right" if name else "left")
     for n, groups, subsets, took in rows:

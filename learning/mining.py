@@ -9,8 +9,8 @@ decision knew of; counts and statistics use those of the epoch itself.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -18,7 +18,7 @@ import numpy as np
 from learning.baseline import Baselines, baseline_sums
 from learning.cells import RR_SCALE, GroupCells, day_of
 from learning.clusters import REGIME
-from learning.epochs import DAILY_AT_ONE_MS, is_due
+from learning.epochs import DAILY_AT_ONE_MS, MONDAY_AT_THREE_MS, is_due
 from learning.findings import DaySums, Decided, Findings, GroupTest
 from learning.lessons import Evidence
 from learning.parameters import DAY_MS, Parameters
@@ -39,7 +39,6 @@ def mine(
     partition: int,
     parameters: Parameters,
     schema: ScopeSchema,
-    each: Callable[..., Iterable[Any]] = map,
 ) -> Findings:
     """Findings of one partition's groups at an epoch.
 
@@ -53,8 +52,6 @@ def mine(
         The decision of the epoch before.
     partition, parameters, schema
         Who speaks, and by which rules.
-    each
-        Applies a function to every group, in order; one that does so in threads uses more cores.
 
     Notes
     -----
@@ -63,7 +60,7 @@ def mine(
     """
     ordered = [groups[name] for name in sorted(groups)]
     told = _Told(decided, Baselines(decided.baselines), {day: rr_q / n / RR_SCALE for day, n, rr_q in decided.days})
-    found: list[_Found] = list(each(lambda cells: _group(cells, epoch_at_ms, told, parameters, schema), ordered))
+    found = [_group(cells, epoch_at_ms, told, parameters, schema) for cells in ordered]
     outcomes = 0
     for cells in ordered:
         outcomes += int((cells.column("counts_from_ms", np.arange(cells.n)) <= epoch_at_ms).sum())
@@ -106,7 +103,10 @@ def _group(cells: GroupCells, epoch_at_ms: int, told: _Told, parameters: Paramet
     own = [lesson for lesson in decided.lessons if lesson.group == cells.group]
     levers = [lever for lever in decided.levers if lever.group == cells.group]
     trades = _trades(cells, epoch_at_ms)
+    # Levers are searched once a week: nothing about them is urgent, and it takes as long as the search for lessons.
+    tunes = cells.module == "pm" and is_due(epoch_at_ms, 7 * DAY_MS, MONDAY_AT_THREE_MS, parameters)
     due = _due(trades, decided.tested.get(cells.group), decided.lessons_version, parameters)
+    due = due or (tunes and trades >= parameters.lesson_n_min)
     weighs = parameters.learns_regime_weights and is_due(epoch_at_ms, DAY_MS, DAILY_AT_ONE_MS, parameters)
     if not (due or own or levers or weighs):
         return _Found()
@@ -115,16 +115,15 @@ def _group(cells: GroupCells, epoch_at_ms: int, told: _Told, parameters: Paramet
     sums = weight_sums(cells, view, day_mean, decided.epoch_at_ms, parameters) if weighs else None
     if not (due or own or levers):
         return _Found(weight_sums=sums)
-    search, tuning = GroupSearch(cells, view, decided, day_mean, parameters), None
-    if cells.module == "pm" and (due or levers):
-        tuning = GroupTuning(search, decided)
+    search = GroupSearch(cells, view, decided, day_mean, parameters)
     test = search.test(trades) if due else None
-    if test is not None and tuning is not None:
-        looked_at, found = tuning.test()
-        test = msgspec.structs.replace(test, levers_tested_by_dims=looked_at, levers=found)
     evidence = {lesson.id: search.weigh(lesson.scope, lesson) for lesson in own}
-    if tuning is not None:
+    if tunes or levers:
+        tuning = GroupTuning(search, decided)
         evidence |= {lever.id: tuning.weigh(lever) for lever in levers}
+        if tunes and test is not None:
+            looked_at, found = tuning.test()
+            test = msgspec.structs.replace(test, levers_tested_by_dims=looked_at, levers=found)
     return _Found(test, {name: each for name, each in evidence.items() if each is not None}, sums)
 
 

@@ -6,7 +6,6 @@ The stage keeps a changelog of what it is told, a replay does not; both drive th
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any
 
 from learning.cells import GroupCells
 from learning.findings import Decided, Findings
@@ -128,8 +127,8 @@ class OutcomesPartition:
         epoch_at_ms = due(self.progress, self._inputs, self._parameters)
         return None if epoch_at_ms == self.reported_at_ms else epoch_at_ms
 
-    def report(self, each: Callable[..., Iterable[Any]] = map) -> Findings | None:
-        """Findings of the epoch that is due and was not reported yet, or None; `each` as of `promote`."""
+    def report(self) -> Findings | None:
+        """Findings of the epoch that is due and was not reported yet, or None."""
         epoch_at_ms = self.due()
         if epoch_at_ms is None:
             return None
@@ -138,10 +137,10 @@ class OutcomesPartition:
             return Findings(
                 partition=self.partition, epoch_at_ms=PROPOSAL, first_epoch_at_ms=first_epoch(self.progress)
             )
-        return self.mined(epoch_at_ms, self.progress.decided or Decided(epoch_at_ms=0), each)
+        return self.mined(epoch_at_ms, self.progress.decided or Decided(epoch_at_ms=0))
 
-    def mined(self, epoch_at_ms: int, decided: Decided, each: Callable[..., Iterable[Any]] = map) -> Findings:
-        """Findings of an epoch, given the decision before it; `each` as of `promote`."""
+    def mined(self, epoch_at_ms: int, decided: Decided) -> Findings:
+        """Findings of an epoch, given the decision before it."""
         return mine(
             self.groups,
             epoch_at_ms,
@@ -149,7 +148,6 @@ class OutcomesPartition:
             partition=self.partition,
             parameters=self._parameters,
             schema=self.schema,
-            each=each,
         )
 
     def _promote(self, group: str) -> None:
