@@ -59,7 +59,7 @@ class Parameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     min_clusters: PositiveInt = 8
     forward_min_clusters: PositiveInt = 5
     """Fewest clusters of trades closed after the nomination in which a lesson can be confirmed."""
-    candidate_ms: PositiveInt = 120 * DAY_MS
+    candidate_ms: PositiveInt = 365 * DAY_MS
     """How long a candidate may take to be confirmed."""
     rest_ms: PositiveInt = 30 * DAY_MS
     """How long a lesson that retired is not nominated again: nominations cost alpha."""

@@ -119,7 +119,7 @@ def test_what_becomes_of_a_candidate() -> None:
     assert after(Forward(n=20, n_clusters=8, effect_rr=-0.1, error_rr=0.2)) == ("retired", "not_confirmed")
     assert after(Forward(n=20, n_clusters=7, effect_rr=-0.1, error_rr=0.2)) == ("candidate", "discovered")
     assert after(Forward(n=900, n_clusters=80, effect_rr=0.03, error_rr=0.05)) == ("retired", "too_small")
-    assert after(Forward(n=9, n_clusters=4, effect_rr=0.3, error_rr=0.3), days=121) == ("retired", "not_confirmed")
+    assert after(Forward(n=9, n_clusters=4, effect_rr=0.3, error_rr=0.3), days=366) == ("retired", "not_confirmed")
 
 
 def test_a_lesson_sleeps_while_its_regime_is_away_and_does_not_retire_for_it() -> None:
