@@ -45,6 +45,9 @@ class Forward(msgspec.Struct, frozen=True, kw_only=True):
     effect_rr: float = 0.0
     error_rr: float = 0.0
     """0 while there is no error to be estimated."""
+    with_loss_rr: float | None = None
+    """Of an execution lever: the effect if one more trade had lost `rr_cap`; what confirms has to bear that."""
+    with_loss_error_rr: float = 0.0
 
 
 class Evidence(msgspec.Struct, frozen=True, kw_only=True):
@@ -248,6 +251,8 @@ def activation_e(lesson: Lesson, parameters: Parameters) -> tuple[float, float]:
     """E-value of a lesson's forward test, and the one that it needs."""
     seen = lesson.evidence.forward
     found = e_value(seen.effect_rr, seen.error_rr, seen.n_clusters, lesson.direction)
+    if seen.with_loss_rr is not None:
+        found = min(found, e_value(seen.with_loss_rr, seen.with_loss_error_rr, seen.n_clusters, lesson.direction))
     return found, 1.0 / level(parameters.alpha, lesson.ordinal)
 
 

@@ -67,10 +67,15 @@ class GroupTuning:
         found = deltas.weigh(standing.scope, standing.lever, standing.target)
         if found is None:
             return Forward()
-        # A value that gains a little mostly and loses much rarely does not look so until it has lost.
-        with_loss = (found.with_loss_rr, found.with_loss_error_rr)
-        effect_rr, error_rr = min((found.effect_rr, found.error_rr), with_loss, key=_certainty)
-        return Forward(n=found.n, n_clusters=found.n_clusters, effect_rr=effect_rr, error_rr=error_rr)
+        return Forward(
+            n=found.n,
+            n_clusters=found.n_clusters,
+            effect_rr=found.effect_rr,
+            error_rr=found.error_rr,
+            # A value that gains a little mostly and loses much rarely does not look so until it has lost.
+            with_loss_rr=found.with_loss_rr,
+            with_loss_error_rr=found.with_loss_error_rr,
+        )
 
     def _evidence(self, scope: Scope, found: LeverEvidence, forward: Forward) -> Evidence | None:
         stats = subset_stats(self._view, self._cells.codes_of(scope), self._parameters)
@@ -86,8 +91,3 @@ class GroupTuning:
             stats=stats,
             forward=forward,
         )
-
-
-def _certainty(found: tuple[float, float]) -> float:
-    effect_rr, error_rr = found
-    return effect_rr / error_rr if error_rr > 0.0 else 0.0

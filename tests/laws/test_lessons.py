@@ -122,6 +122,17 @@ def test_what_becomes_of_a_candidate() -> None:
     assert after(Forward(n=9, n_clusters=4, effect_rr=0.3, error_rr=0.3), days=366) == ("retired", "not_confirmed")
 
 
+def test_a_lever_is_confirmed_only_if_it_would_bear_a_loss_and_not_refuted_by_one_that_was_none() -> None:
+    def after(with_loss_rr: float) -> str:
+        forward = Forward(
+            n=80, n_clusters=40, effect_rr=0.8, error_rr=0.1, with_loss_rr=with_loss_rr, with_loss_error_rr=0.1
+        )
+        found = some_evidence(epoch_at_ms=START_MS + EPOCH_MS, forward=forward)
+        return reviewed(alive(state="candidate", lever="entry_delay_bars"), found, PARAMETERS)[0].state
+
+    assert (after(0.7), after(0.1), after(-0.1)) == ("active", "candidate", "candidate")
+
+
 def test_a_lesson_sleeps_while_its_regime_is_away_and_does_not_retire_for_it() -> None:
     day_ms = 86_400_000
     lesson = alive()
