@@ -114,12 +114,12 @@ def with_a_loss(found: Means, loss: float | npt.NDArray[np.float64]) -> Means:
     >>> few = Means(mean=np.array([0.2]), error=np.array([0.01]), n=np.array([20]), n_clusters=np.array([20]))
     >>> worse = with_a_loss(few, 10.0)
     >>> worse.mean.round(2).tolist(), worse.error.round(2).tolist()
-    ([-0.29], [0.48])
+    ([-0.29], [0.49])
     """
     more = found.n + 1
     return Means(
         mean=(found.n * found.mean - loss) / more,
-        error=np.hypot(found.n * found.error, loss) / more,
+        error=np.hypot(found.n * found.error, loss + found.mean) / more,
         n=found.n,
         n_clusters=found.n_clusters,
     )
