@@ -17,13 +17,14 @@ from leverloop.snapshot import decode_snapshot, override_id
 from tests.laws import brute_force
 from tests.unit.app.test_replay import PARAMETERS, STREAM, laid_out
 
+# Counted by hand are edges with neutral weights (those with learned ones: tests/laws/test_switches.py).
+RULES = msgspec.structs.replace(PARAMETERS, v5_regime_weights_enabled=False)
+
 
 @pytest.fixture(scope="module")
 def out(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Replay]:
     folder = laid_out(tmp_path_factory.mktemp("in"))
-    # Counted by hand are edges with neutral weights (those with learned ones: tests/laws/test_switches.py).
-    rules = msgspec.structs.replace(PARAMETERS, v5_regime_weights_enabled=False)
-    replay, report = replay_files(folder, parameters=rules, schema=DEFAULT_SCHEMA)
+    replay, report = replay_files(folder, parameters=RULES, schema=DEFAULT_SCHEMA)
     into = tmp_path_factory.mktemp("out") / "made" / "on the way"
     write_output(replay, report, into)
     return into, replay
@@ -96,7 +97,7 @@ def test_every_outcome_is_there_to_be_asked_again(out: tuple[Path, Replay]) -> N
         action["action_id"] for action in STREAM[0]
     )
     last = read_decision(folder)
-    assert (last.parameters, last.scope_schema) == (PARAMETERS, DEFAULT_SCHEMA)
+    assert (last.parameters, last.scope_schema) == (RULES, DEFAULT_SCHEMA)
     assert last.decided == decision(replay.book)
 
 
