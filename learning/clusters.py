@@ -42,7 +42,7 @@ class ClusteredGroup:
         self._action_at_ms = cells.column("action_at_ms", rows)
         self.first = np.ones(len(rows), dtype=np.bool_)
         self.first[1:] = self.trade[1:] != self.trade[:-1]
-        self._regime = np.array([i for i, name in enumerate(cells.dimensions) if name in REGIME], dtype=np.int64)
+        self.regime = np.array([i for i, name in enumerate(cells.dimensions) if name in REGIME], dtype=np.int64)
 
     @cached_property
     def postings(self) -> Postings:
@@ -50,7 +50,8 @@ class ClusteredGroup:
         return Postings(self.codes, self.trade)
 
     @cached_property
-    def _by_time(self) -> npt.NDArray[np.int64]:
+    def by_time(self) -> npt.NDArray[np.int64]:
+        """Rows in the order of their actions: (n_rows,) int64."""
         return np.lexsort((self.trade, self._action_at_ms))
 
     def blocks(self, rr: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
@@ -93,13 +94,13 @@ class ClusteredGroup:
         if not len(subsets):
             nothing, none = np.zeros(0), np.zeros(0, dtype=np.int64)
             return Effects(effect_rr=nothing, error_rr=nothing, n=none, n_clusters=none)
-        regimes = subsets[:, self._regime]
+        regimes = subsets[:, self.regime]
         order = np.lexsort(regimes.T[::-1])
         free = (regimes == 0).all(axis=1)[order]
         parts = (
             self._effects(rr_beside_day, self.blocks(rr_beside_day), subsets[order[free]]),
             effects_by_spell(
-                self.codes, self.trade, rr, self._by_time, self._regime, subsets[order[~free]], self.postings
+                self.codes, self.trade, rr, self.by_time, self.regime, subsets[order[~free]], self.postings
             ),
         )
         back = np.argsort(np.concatenate([order[free], order[~free]]))
@@ -132,8 +133,8 @@ class ClusteredGroup:
         error, n_clusters = found.error_rr.copy(), found.n_clusters.copy()
         blocks = self.blocks(rr)
         for i, codes in enumerate(subsets):
-            pinned = [d for d in self._regime.tolist() if codes[d]]
-            for clusters in [*(self._runs(d) for d in pinned), blocks] if pinned else []:
+            pinned = [d for d in self.regime.tolist() if codes[d]]
+            for clusters in [*(self.runs(self.codes[:, d]) for d in pinned), blocks] if pinned else []:
                 other = self._effects(rr, clusters, subsets[i : i + 1])
                 error[i] = max(error[i], other.error_rr[0])
                 n_clusters[i] = min(n_clusters[i], other.n_clusters[0])
@@ -142,8 +143,8 @@ class ClusteredGroup:
     def pins_more(self, subsets: npt.NDArray[np.int32]) -> npt.NDArray[np.bool_]:
         """Which subsets pin a regime and something else besides: (n_subsets,) bool."""
         pinned = subsets != 0
-        regime = pinned[:, self._regime].any(axis=1)
-        return regime & (pinned.sum(axis=1) > pinned[:, self._regime].sum(axis=1))
+        regime = pinned[:, self.regime].any(axis=1)
+        return regime & (pinned.sum(axis=1) > pinned[:, self.regime].sum(axis=1))
 
     def by_day(self, subsets: npt.NDArray[np.int32], rr: npt.NDArray[np.float64]) -> Effects:
         """Effect of each subset with errors by blocks of days, whatever it pins."""
@@ -164,7 +165,7 @@ class ClusteredGroup:
         What the regime itself does, or did by accident in the spells there were, is on both sides and falls out, so
         that days are clusters enough: errors are by blocks of days.
         """
-        regime = self._regime[codes[self._regime] != 0]
+        regime = self.regime[codes[self.regime] != 0]
         rows = np.flatnonzero((self.codes[:, regime] == codes[regime]).all(axis=1))
         return effects(self.codes[rows], self.trade[rows], rr[rows], self.blocks(rr)[rows], codes[None, :])
 
@@ -173,11 +174,11 @@ class ClusteredGroup:
     ) -> Effects:
         return effects(self.codes, self.trade, rr, clusters, subsets, self.postings)
 
-    def _runs(self, dimension: int) -> npt.NDArray[np.int64]:
-        """Run of each row in time: maximal stretches of one value of a dimension."""
-        values = self.codes[self._by_time, dimension]
+    def runs(self, values: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+        """Run of each row: maximal stretches, in time, of one of the values that the rows have; (n_rows,) int64."""
+        values = values[self.by_time]
         run = np.zeros(len(values), dtype=np.int64)
-        run[self._by_time[1:]] = np.cumsum(values[1:] != values[:-1])
+        run[self.by_time[1:]] = np.cumsum(values[1:] != values[:-1])
         return run
 
 

@@ -48,11 +48,11 @@ def best_lesson(
     -----
     Paid for: everything looked at in all groups, evenly over the numbers of dimensions. Source: spec section 7.
     """
-    current, kind = tests, _lesson_type(module)
+    kind = _lesson_type(module)
     limit = parameters.lesson_max_dims
-    looked_at = [sum(test.tested_by_dims[k] for test in current) for k in range(limit)]
+    looked_at = [sum(test.tested_by_dims[k] for test in tests) for k in range(limit)]
     passing: list[tuple[int, float, str, Candidate]] = []
-    for test in current:
+    for test in tests:
         for candidate in test.candidates:
             k = len(candidate.scope)
             found = candidate.evidence

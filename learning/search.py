@@ -49,9 +49,7 @@ class GroupSearch:
         self.clustered = ClusteredGroup(cells, self.rows)
         self._closed_at_ms = cells.column("closed_at_ms", self.rows)
         self._on_mondays = is_due(view.epoch_at_ms, 7 * DAY_MS, MONDAY_AT_TWO_MS, parameters)
-        self._sketches = parameters.learns_factors and is_due(
-            view.epoch_at_ms, 7 * DAY_MS, MONDAY_AT_THREE_MS, parameters
-        )
+        self._sketches = is_due(view.epoch_at_ms, 7 * DAY_MS, MONDAY_AT_THREE_MS, parameters)
         self.matched = {
             lesson.id: _by_trade(self.clustered.first, cells.met(lesson.group, lesson.scope, self.rows))
             for lesson in decided.lessons
@@ -159,7 +157,8 @@ class GroupSearch:
 
     def _sketch(self, lesson: AcceptedLesson | None, codes: npt.NDArray[np.int32]) -> Sketch:
         """Sketch of a lesson's trades, when it is asked for: weekly, and while it may be confirmed at any epoch."""
-        if lesson is None or not (lesson.is_candidate or self._sketches):
+        wanted = lesson is not None and (lesson.is_candidate or self._sketches)
+        if not wanted or not self.parameters.learns_factors:
             return ()
         return trade_sketch(self.clustered.trade[self.clustered.postings.inside(codes[None, :]).rows])
 

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from functools import cached_property
-
 import numpy as np
 import numpy.typing as npt
 
-from learning.cells import GroupCells
-from learning.clusters import REGIME, ClusteredGroup, block_days
+from learning.clusters import ClusteredGroup, block_days
 
 __all__ = ["Clusterings"]
 
@@ -18,22 +15,12 @@ class Clusterings:
 
     Parameters
     ----------
-    cells
-        The group.
-    rows
-        (n_rows,) rows, those of a trade together.
     clustered
-        The same rows with their scope and their days.
+        The rows, with their scope, their days and their order in time.
     """
 
-    def __init__(self, cells: GroupCells, rows: npt.NDArray[np.int64], clustered: ClusteredGroup) -> None:
+    def __init__(self, clustered: ClusteredGroup) -> None:
         self._clustered = clustered
-        self._by_time = np.lexsort((clustered.trade, cells.column("action_at_ms", rows)))
-        self._regime = [i for i, name in enumerate(cells.dimensions) if name in REGIME]
-
-    @cached_property
-    def _in_time(self) -> npt.NDArray[np.int32]:
-        return self._clustered.codes[self._by_time]
 
     def blocks(self, column: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
         """Block of days of each row, as long as the daily mean of a column is autocorrelated: (n_rows,) int64.
@@ -68,15 +55,9 @@ class Clusterings:
         that pins a slow and a fast regime has many short spells within few of the slow one.
         Source: spec section 6; `learning.clusters.ClusteredGroup.cautious` does the same.
         """
-        pinned = [d for d in self._regime if codes[d]]
+        clustered = self._clustered
+        pinned = [d for d in clustered.regime.tolist() if codes[d]]
         if not pinned:
             return []
-        held = self._in_time
-        runs = [self._runs(held[:, d]) for d in pinned]
-        return [self._runs((held[:, pinned] == codes[pinned]).all(axis=1)), *runs]
-
-    def _runs(self, values: npt.NDArray[np.int32] | npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
-        """Run of each row: maximal stretches of one value in time."""
-        run = np.zeros(len(values), dtype=np.int64)
-        run[self._by_time[1:]] = np.cumsum(values[1:] != values[:-1])
-        return run
+        spells = clustered.runs((clustered.codes[:, pinned] == codes[pinned]).all(axis=1))
+        return [spells, *(clustered.runs(clustered.codes[:, d]) for d in pinned)]

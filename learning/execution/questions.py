@@ -49,7 +49,7 @@ class PreparedRows:
     @cached_property
     def clusterings(self) -> Clusterings:
         """Clusters that a mean could hide behind."""
-        return Clusterings(self.cells, self.rows, self.clustered)
+        return Clusterings(self.clustered)
 
     def inside(self, codes: npt.NDArray[np.int32]) -> Inside:
         """Trades inside of one subset, each by its first row inside."""

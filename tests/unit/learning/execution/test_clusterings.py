@@ -33,7 +33,7 @@ def clusterings_of(found: list[Any]) -> tuple[GroupCells, npt.NDArray[np.int64],
         )  # fmt: skip
     cells = cells_of(outcomes)
     rows = cells.counted(START_MS + DAY_MS)
-    return cells, rows, Clusterings(cells, rows, ClusteredGroup(cells, rows))
+    return cells, rows, Clusterings(ClusteredGroup(cells, rows))
 
 
 @given(actions)
@@ -80,4 +80,4 @@ def test_without_a_known_value_or_a_row_there_are_blocks_all_the_same() -> None:
     cells, rows, clusterings = clusterings_of([(0, 0, None, None), (1, 1, None, None)])
     assert len(np.unique(clusterings.blocks(np.full(2, np.nan)))) == 2
     nothing = rows[:0]
-    assert Clusterings(cells, nothing, ClusteredGroup(cells, nothing)).blocks(np.zeros(0)).tolist() == []
+    assert Clusterings(ClusteredGroup(cells, nothing)).blocks(np.zeros(0)).tolist() == []
