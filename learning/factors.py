@@ -16,7 +16,6 @@ import msgspec
 import numba
 import numpy as np
 import numpy.typing as npt
-from scipy.cluster.hierarchy import fcluster, linkage
 
 __all__ = ["FactorMember", "Sketch", "factors", "jaccard", "merged_sketch", "redundant_with", "shares", "trade_sketch"]
 
@@ -184,6 +183,9 @@ def _clusters(sketches: Sequence[Sketch]) -> list[int]:
     """Cluster of each sketch."""
     if len(sketches) <= 1:
         return list(range(len(sketches)))
+    # A fifth of a second that no start has to wait for: factors are found once a week.
+    from scipy.cluster.hierarchy import fcluster, linkage  # noqa: PLC0415
+
     tree = linkage(1.0 - _similarities(_table(sketches)), method="average")
     found: list[int] = fcluster(tree, 1.0 - _SIMILAR + _ROUNDING, criterion="distance").tolist()
     return found

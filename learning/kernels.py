@@ -6,7 +6,7 @@ from typing import Final
 
 import numpy as np
 
-from learning.factors import FactorMember, factors
+from learning.factors import jaccard
 from learning.findings import AcceptedLesson, Decided, StandingLever
 from learning.half_life import Windows, half_life
 from learning.outcome import Companion, Outcome
@@ -49,7 +49,7 @@ def compile_kernels() -> None:
     partition.mined(_MONDAY_MS, Decided(epoch_at_ms=_MONDAY_MS, lessons=(lesson,), levers=(lever,)))
     weeks = np.arange(6.0)
     half_life(Windows(at_days=7.0 * weeks, effect_rr=2.0**-weeks, n=np.full(6, 20.0)), 1.0)
-    factors([FactorMember(id=name, created_at_ms=0, sketch=(1, 2)) for name in ("one", "other")], {})
+    jaccard((1, 2), (1, 3))
 
 
 def _outcome(i: int, revision: int) -> Outcome:
