@@ -167,7 +167,7 @@ def _lessons(worker: Worker) -> Table | str:
             f"{lesson.state}\n{lesson.reason}",
             str(seen.stats.n),
             f"{seen.effect_rr:+.2f} ± {seen.error_rr:.2f}",
-            "\n".join(f"{name} {value:.3f}" for name, value in lesson.levers.items()) or "none: edge and effect differ",
+            "\n".join(f"{name} {value:.3f}" for name, value in lesson.levers.items()) or _without(lesson),
         )
     return table
 
@@ -178,3 +178,8 @@ def _time(at_ms: int) -> str:
 
 def _rr(value: float | None) -> str:
     return "none" if value is None else f"{value:+.3f} R"
+
+
+def _without(lesson: Lesson) -> str:
+    """Why a lesson has no lever."""
+    return "none: not confirmed" if lesson.state == "candidate" else "none: edge and effect differ"
