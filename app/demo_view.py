@@ -17,6 +17,7 @@ from app.recovery_bar import described
 from app.settings import Settings
 from app.transport import RecoveryProgress
 from app.worker import Worker
+from learning.lessons import Lesson
 from leverloop.live import LiveBook
 
 __all__ = ["DemoView"]
