@@ -17,6 +17,7 @@ from leverloop.scope import ScopeValue, scope_hash
 __all__ = [
     "Flags",
     "LessonRef",
+    "OperatorCommand",
     "Override",
     "OverrideStats",
     "OverrideType",
@@ -94,6 +95,18 @@ class Flags(msgspec.Struct, frozen=True, kw_only=True):
     execution_levers_enabled_buckets: tuple[str, ...] = ()
 
 
+class OperatorCommand(msgspec.Struct, frozen=True, kw_only=True):
+    """The operator's command that made a snapshot: what, who, why, when, and whose content it has."""
+
+    command: str
+    id: str
+    who: str
+    why: str
+    at_ms: Count
+    of_version: Count | None = None
+    """The version that was pinned, or rolled back to."""
+
+
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     """One complete set of overrides of a module, with where it comes from and how long it holds."""
 
@@ -114,6 +127,8 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     pattern_overrides: tuple[Override, ...] = ()
     alloc_overrides: tuple[Override, ...] = ()
     coefficients: dict[str, dict[str, float]] = {}
+    command: OperatorCommand | None = None
+    """None: made by an epoch. No part of the content hash."""
 
     def overrides(self) -> Iterator[Override]:
         """Every override of the snapshot."""
