@@ -3,6 +3,7 @@
 import math
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,6 +16,7 @@ from leverloop.testing import AT_MS, make_override
 from .strategies import LIVE, matching_scopes, overrides
 
 DAY_MS = 86_400_000
+replace = msgspec.structs.replace
 capital = overrides(kinds=("pm_strength",), category="entry", scopes=matching_scopes)
 alone = overrides(kinds=("pm_strength",), category="entry", scopes=matching_scopes, factors=st.none())
 several = st.lists(capital, min_size=1, max_size=8, unique_by=override_id).map(
@@ -69,10 +71,7 @@ def test_the_blend_is_that_of_the_specification(found: list[Override]) -> None:
 @given(alone, st.integers(2, 10), st.floats(0.7, 1.3))
 def test_a_factor_of_copies_weighs_as_one(override: Override, copies: int, other: float) -> None:
     one = prepared(override)
-    members = [
-        Match(**{f: getattr(one, f) for f in one.__struct_fields__} | {"factor_id": "f", "id": f"{i}"})
-        for i in range(copies)
-    ]
+    members = [replace(one, id=f"{i}", weighing=(*one.weighing[:4], "f")) for i in range(copies)]
     single = blended_weights([one], AT_MS)[0]
     shared = blended_weights(members, AT_MS)
     # Before the cut-off, which is taken from every match, the copies together have the weight of one.
@@ -85,9 +84,10 @@ def test_a_factor_of_copies_weighs_as_one(override: Override, copies: int, other
 @given(several, st.integers(0, 7), st.floats(1e-12, 1e-6))
 def test_weights_are_continuous_at_the_cut_off(found: list[Override], which: int, step: float) -> None:
     match = matches(found[which % len(found)])[0]
-    fields = {f: getattr(match, f) for f in match.__struct_fields__} | {"updated_at_ms": AT_MS}
+    dims, _, _, decay_per_ms, factor_id = match.weighing
     below, at, above = (
-        blended_weights([Match(**fields | {"base": CUT_OFF + d})], AT_MS)[0] for d in (-step, 0.0, step)
+        blended_weights([replace(match, weighing=(dims, CUT_OFF + d, AT_MS, decay_per_ms, factor_id))], AT_MS)[0]
+        for d in (-step, 0.0, step)
     )
     assert below == at == 0.0
     assert 0.0 < above <= step * 1.001

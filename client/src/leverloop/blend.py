@@ -4,14 +4,15 @@ Everything here takes matches in the order of their ids and keeps to it, so that
 the last bit however a snapshot was written. Loops are spelt out where a resolve spends its microseconds.
 """
 
+# ruff: noqa: PLR1730 - min and max are calls
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import exp, log
+from math import exp, inf, log
 from typing import Final
 
 from leverloop.levers import LEVERS
-from leverloop.matching import Match
+from leverloop.matching import CAPITAL_OF, Match
 
 __all__ = ["CUT_OFF", "MIN_STRENGTH", "blended", "blended_weights", "choose", "strict", "strict_weights"]
 
@@ -41,38 +42,36 @@ def blended_weights(matches: Sequence[Match], at_ms: int) -> list[float]:
     -----
     Source: spec section 12. Within a factor the weights sum to the largest of them, before the cut-off.
     """
-    spec = _SPEC[max([match.dims for match in matches]) - 1]
+    rows = [match.weighing for match in matches]
+    most = 0
+    for row in rows:
+        if row[0] > most:
+            most = row[0]
+    spec = _SPEC[most - 1]
     weights: list[float] = []
-    factored = False
-    for match in matches:
-        w = match.base * spec[match.dims]
-        age_ms = at_ms - match.updated_at_ms
-        if age_ms > 0:
-            w *= exp(age_ms * match.decay_per_ms)
+    factors: dict[str, list[float]] = {}  # largest weight, sum
+    shared = False
+    for dims, base, updated_at_ms, decay_per_ms, factor_id in rows:
+        w = base * spec[dims]
+        if at_ms > updated_at_ms:
+            w *= exp((at_ms - updated_at_ms) * decay_per_ms)
         weights.append(w)
-        if match.factor_id is not None:
-            factored = True
-    if factored:
-        _share_factors(matches, weights)
-    return [w - CUT_OFF if w > CUT_OFF else 0.0 for w in weights]
-
-
-def _share_factors(matches: Sequence[Match], weights: list[float]) -> None:
-    """Scale the weights of each factor, in place, so that they sum to the largest of them."""
-    factors: dict[str, list[float]] = {}  # largest, sum
-    for match, w in zip(matches, weights, strict=True):
-        if match.factor_id is not None:
-            found = factors.get(match.factor_id)
-            if found is None:
-                factors[match.factor_id] = [w, w]
-            else:
+        if factor_id is not None:
+            if factor_id in factors:
+                shared = True
+                found = factors[factor_id]
                 found[1] += w
-                found[0] = max(found[0], w)
-    for i, match in enumerate(matches):
-        if match.factor_id is not None:
-            largest, total = factors[match.factor_id]
-            if largest < total:
-                weights[i] *= largest / total
+                if w > found[0]:
+                    found[0] = w
+            else:
+                factors[factor_id] = [w, w]
+    if shared:
+        for i, row in enumerate(rows):
+            if row[4] is not None:
+                largest, total = factors[row[4]]
+                if largest < total:
+                    weights[i] *= largest / total
+    return [w - CUT_OFF if w > CUT_OFF else 0.0 for w in weights]
 
 
 def strict_weights(matches: Sequence[Match], at_ms: int, all_dims: int) -> list[float]:
@@ -91,13 +90,13 @@ def strict_weights(matches: Sequence[Match], at_ms: int, all_dims: int) -> list[
     -----
     Source: S3 section 3.
     """
-    weights = [_aged(match, at_ms) * (match.dims / all_dims) ** _SPECIFICITY for match in matches]
+    weights = [_aged(match, at_ms) * (match.weighing[0] / all_dims) ** _SPECIFICITY for match in matches]
     return [0.0 if w < CUT_OFF else w for w in weights]
 
 
 def _aged(match: Match, at_ms: int) -> float:
-    age_ms = at_ms - match.updated_at_ms
-    return match.base * exp(age_ms * match.decay_per_ms) if age_ms > 0 else match.base
+    _, base, updated_at_ms, decay_per_ms, _ = match.weighing
+    return base * exp((at_ms - updated_at_ms) * decay_per_ms) if at_ms > updated_at_ms else base
 
 
 def blended(matches: Sequence[Match], weights: Sequence[float]) -> dict[str, float]:
@@ -106,30 +105,39 @@ def blended(matches: Sequence[Match], weights: Sequence[float]) -> dict[str, flo
     Parameters
     ----------
     matches, weights
-        Matches, and their weights w'.
+        Matches of one category, at least one, and their weights w'.
 
     Notes
     -----
-    Source: spec section 12. A result never leaves the range of the values that went into it.
+    Source: spec section 12. A result never leaves the range of the values that went into it. Both levers of
+    a category are summed in one pass: where a match does not move one, it adds nothing to its sums, and no
+    comparison with NaN is true.
     """
-    sums: dict[str, list[float]] = {}
+    total_1 = total_2 = sum_1 = sum_2 = high_1 = high_2 = 0.0
+    low_1 = low_2 = inf
     for match, w in zip(matches, weights, strict=True):
-        if w > 0.0:
-            for name, logarithm, value in match.logs:
-                if name in sums:
-                    found = sums[name]
-                    found[0] += w * logarithm
-                    found[1] += w
-                    if value < found[2]:
-                        found[2] = value
-                    elif value > found[3]:
-                        found[3] = value
-                else:
-                    sums[name] = [w * logarithm, w, value, value]
+        if w > 0.0 and match.terms:
+            has_1, log_1, value_1, has_2, log_2, value_2 = match.terms
+            total_1 += w * has_1
+            total_2 += w * has_2
+            sum_1 += w * log_1
+            sum_2 += w * log_2
+            if value_1 < low_1:
+                low_1 = value_1
+            if value_1 > high_1:
+                high_1 = value_1
+            if value_2 < low_2:
+                low_2 = value_2
+            if value_2 > high_2:
+                high_2 = value_2
     levers: dict[str, float] = {}
-    for name, (weighted, total, low, high) in sums.items():
-        value = exp(weighted / total)
-        levers[name] = value if low <= value <= high else low if value < low else high
+    names = CAPITAL_OF[matches[0].category]
+    if total_1 > 0.0:
+        value = exp(sum_1 / total_1)
+        levers[names[0]] = value if low_1 <= value <= high_1 else low_1 if value < low_1 else high_1
+    if total_2 > 0.0:
+        value = exp(sum_2 / total_2)
+        levers[names[1]] = value if low_2 <= value <= high_2 else low_2 if value < low_2 else high_2
     return levers
 
 
@@ -166,12 +174,16 @@ def choose(matches: Sequence[Match], at_ms: int) -> dict[str, Match]:
     -----
     Source: spec section 12. Tied matches are equally specific: their order needs no specificity.
     """
-    best: dict[str, tuple[int, float, Match]] = {}
+    best: dict[str, Match] = {}
     for match in matches:
         if match.strength >= MIN_STRENGTH:
-            w = _aged(match, at_ms)
+            dims = match.weighing[0]
             for name in match.levers:
                 found = best.get(name)
-                if found is None or (match.dims, w) > found[:2]:
-                    best[name] = (match.dims, w, match)
-    return {name: match for name, (_, _, match) in best.items()}
+                if (
+                    found is None
+                    or dims > found.weighing[0]
+                    or (dims == found.weighing[0] and _aged(match, at_ms) > _aged(found, at_ms))
+                ):
+                    best[name] = match
+    return best

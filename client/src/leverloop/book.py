@@ -12,13 +12,13 @@ from typing import Any, Final
 
 from leverloop.blend import blended, blended_weights, choose, strict, strict_weights
 from leverloop.errors import BadConfig, BadInput
-from leverloop.gates import Gate, gates_of
+from leverloop.gates import gates_of
 from leverloop.holdout import DRAWS, draw
 from leverloop.matching import Group, Match, Profile, index
-from leverloop.patterns import ACTION_CATEGORIES, ActionCategory, Module, canonical_pattern_key
+from leverloop.patterns import ACTION_CATEGORIES, ActionCategory, canonical_pattern_key
 from leverloop.resolution import Reason, Resolution, Trace
 from leverloop.scope import DEFAULT_SCHEMA
-from leverloop.snapshot import Snapshot
+from leverloop.snapshot import Flags, Snapshot, override_id
 
 __all__ = ["DEFAULT_HOLDOUT_SHARE", "OverrideBook"]
 
@@ -59,10 +59,12 @@ class OverrideBook:
         "_gates",
         "_groups",
         "_held_out_below",
+        "_shut",
         "holdout_share",
         "killed",
         "profile",
         "snapshot",
+        "valid_until_ms",
         "version",
     )
 
@@ -83,9 +85,13 @@ class OverrideBook:
         self.profile: Final[Profile] = profile
         self.holdout_share: Final = holdout_share
         self.killed: Final = killed
+        self.valid_until_ms: Final = snapshot.valid_until_ms if snapshot else 0
+        self._shut: Final[Reason | None] = "KILLED" if killed else None if snapshot else "NOT_READY"
         self._held_out_below: Final = int(holdout_share * DRAWS)
-        self._groups: Final = index(snapshot.overrides(), profile) if snapshot and not killed else {}
-        self._gates: Final = gates_of(snapshot.flags) if snapshot else (Gate(), Gate())
+        self._groups: Final = (
+            index({override_id(o): o for o in snapshot.overrides()}, profile) if snapshot and not killed else {}
+        )
+        self._gates: Final = None if snapshot is None or snapshot.flags == Flags() else gates_of(snapshot.flags)
         self._all_dims: Final = len(DEFAULT_SCHEMA.modules[snapshot.module].dimensions) if snapshot else 0
 
     @classmethod
@@ -125,20 +131,20 @@ class OverrideBook:
         Source: spec section 12. Costs a look-up per dimension that the group pins, plus the matches.
         """
         try:
-            if self.killed:
-                return self._neutral("KILLED")
-            if self.snapshot is None:
-                return self._neutral("NOT_READY")
-            if now_ms is not None and now_ms > self.snapshot.valid_until_ms:
-                return self._neutral("STALE")
-            no_capital, no_execution = self._gates[0].shut_by(scope), self._gates[1].shut_by(scope)
-            if no_capital and no_execution:
-                return self._neutral(no_capital)
-            group = self._groups.get((pattern_key, action_category)) or self._spelt_otherwise(
-                pattern_key, action_category, self.snapshot.module
-            )
+            if self._shut is not None:
+                return self._neutral(self._shut)
+            if now_ms is not None and now_ms > self.valid_until_ms:
+                return self._neutral("STALE", f"valid until {self.valid_until_ms}, and now it is {now_ms}")
+            no_capital = no_execution = None
+            if self._gates is not None:
+                no_capital, no_execution = self._gates[0].shut_by(scope), self._gates[1].shut_by(scope)
+                if no_capital and no_execution:
+                    return self._neutral(no_capital)
+            group = self._groups.get((pattern_key, action_category))
             if group is None:
-                return self._neutral("NO_MATCH")
+                group = self._spelt_otherwise(pattern_key, action_category)
+                if group is None:
+                    return self._neutral("NO_MATCH")
             capital, execution = group.matching(scope)
             reason: Reason = "NO_MATCH"
             if no_capital and capital:
@@ -147,47 +153,41 @@ class OverrideBook:
                 execution, reason = [], no_execution
             if not capital and not execution:
                 return self._neutral(reason)
-            return self._matched(capital, execution, draw(trade_id) < self._held_out_below, at_ms)
+            return self._matched(capital, execution, trade_id, at_ms)
         except Exception as error:  # noqa: BLE001 - what goes wrong here may cost an action its levers, nothing else
             return self._neutral("ERROR", f"{type(error).__name__}: {error}")
 
-    def _matched(self, capital: list[Match], execution: list[Match], held_out: bool, at_ms: int) -> Resolution:
+    def _matched(self, capital: list[Match], execution: list[Match], trade_id: str, at_ms: int) -> Resolution:
+        held_out = draw(trade_id) < self._held_out_below
         weights: list[float] = []
         levers: dict[str, float] = {}
         chosen: dict[str, Match] = {}
-        if capital and self.profile == "blended":
-            weights = blended_weights(capital, at_ms)
-            levers = blended(capital, weights)
-        elif capital:
-            weights = strict_weights(capital, at_ms, self._all_dims)
-            levers = strict(capital, weights)
+        if capital:
+            if self.profile == "blended":
+                weights = blended_weights(capital, at_ms)
+                levers = blended(capital, weights)
+            else:
+                weights = strict_weights(capital, at_ms, self._all_dims)
+                levers = strict(capital, weights)
         if execution:
             chosen = choose(execution, at_ms)
             for name, match in chosen.items():
                 levers[name] = match.levers[name]
-        trace = Trace(capital=capital, weights=weights, execution=execution, chosen=chosen)
-        if held_out:
-            return Resolution(
-                reason="HOLDOUT",
-                arm="holdout",
-                propensity=self.holdout_share,
-                snapshot_version=self.version,
-                trace=trace,
-            )
         return Resolution(
-            reason="MATCHED",
-            levers=levers,
-            arm="treated",
-            propensity=1.0 - self.holdout_share,
+            reason="HOLDOUT" if held_out else "MATCHED",
+            levers={} if held_out else levers,
+            arm="holdout" if held_out else "treated",
+            propensity=self.holdout_share if held_out else 1.0 - self.holdout_share,
             snapshot_version=self.version,
-            trace=trace,
+            trace=Trace(capital=capital, weights=weights, execution=execution, chosen=chosen),
         )
 
-    def _spelt_otherwise(self, pattern_key: str, action_category: ActionCategory, module: Module) -> Group | None:
+    def _spelt_otherwise(self, pattern_key: str, action_category: ActionCategory) -> Group | None:
         """Group of a key that is not there as it stands: another spelling, nothing learned, or bad input."""
         if action_category not in ACTION_CATEGORIES:
             raise BadInput("action_category", f"one of {', '.join(ACTION_CATEGORIES)}", action_category)
-        return self._groups.get((canonical_pattern_key(pattern_key, module), action_category))
+        assert self.snapshot is not None
+        return self._groups.get((canonical_pattern_key(pattern_key, self.snapshot.module), action_category))
 
     def _neutral(self, reason: Reason, problem: str | None = None) -> Resolution:
         return Resolution(reason=reason, snapshot_version=self.version, problem=problem)

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from operator import itemgetter
 from typing import Any, Final, Literal
 
 import msgspec
 
 from leverloop.errors import InvariantBroken
-from leverloop.levers import LEVERS
-from leverloop.patterns import ActionCategory
+from leverloop.levers import LEVERS, levers_of
+from leverloop.patterns import ACTION_CATEGORIES, ActionCategory
 from leverloop.snapshot import Override, override_id
 
-__all__ = ["Group", "GroupKey", "Match", "Profile", "index", "prepared"]
+__all__ = ["CAPITAL_OF", "Group", "GroupKey", "Match", "Profile", "Terms", "Weighing", "index", "prepared"]
 
 Profile = Literal["blended", "strict"]
 GroupKey = tuple[str, ActionCategory]
@@ -22,57 +24,85 @@ GroupKey = tuple[str, ActionCategory]
 _N_SCALE: Final = 25.0  # S3's n_target: 25 trades bring a weight to 1 - 1/e of what it can be
 _DAY_MS: Final = 86_400_000
 _AT_HALF_LIFE: Final[dict[Profile, float]] = {"blended": -math.log(2.0), "strict": -1.0}  # logarithm of the decay
+_TERMS: Final = 2
+
+CAPITAL_OF: Final[dict[ActionCategory, tuple[str, ...]]] = {
+    category: tuple(sorted(lever.name for lever in levers_of(category, "capital"))) for category in ACTION_CATEGORIES
+}
+"""Capital levers of a category, by name: at most two, for which the blend is written out."""
+_BOUNDS: Final = {
+    (name, category): (lever.low, lever.high) for name, lever in LEVERS.items() for category in lever.categories
+}
+
+Weighing = tuple[int, float, int, float, str | None]
+"""Dimensions of the scope; weight without decay and specificity, in [0, 1]; time of the last evidence, in ms since the
+epoch; logarithm of the decay per ms; latent factor, None where no other override of the group is of it."""
+Terms = tuple[float, float, float, float, float, float]
+"""For each of two capital levers 1, the logarithm of its value and the value; 0, 0 and NaN where it is not moved."""
+_NO_TERM: Final = (0.0, 0.0, math.nan)
 
 
 class Match(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """An override, prepared so that a resolve does no more arithmetic than it must."""
+    """An override, prepared so that a resolve does no more arithmetic, and follows no more pointers, than it must."""
 
     id: str
-    dims: int
     levers: dict[str, float]
-    logs: tuple[tuple[str, float, float], ...]
-    """Name, logarithm and value of each capital lever."""
-    base: float
-    """Weight without decay and specificity, in [0, 1]."""
-    updated_at_ms: int
-    decay_per_ms: float
     strength: float
-    factor_id: str | None
-    """Latent factor; None as well where the group has no other override of it to share with."""
+    category: ActionCategory
+    weighing: Weighing
+    terms: Terms | None
+    """Of the capital levers, in the order of `CAPITAL_OF`; None for an override of execution levers."""
 
 
-def prepared(override: Override, profile: Profile = "blended", *, shares_factor: bool = True) -> Match:
-    """Match of an override.
+def prepared(
+    override: Override, profile: Profile = "blended", *, shares_factor: bool = True, key: str | None = None
+) -> Match:
+    """Match of an override; `key` is its id, where that is known already.
 
     Raises
     ------
     InvariantBroken
-        For a lever out of its bounds, an empty scope or a weight that is no number: such an override
-        must not be applied, and no publisher may announce it.
+        For a lever out of its bounds or its category, an empty scope or a weight that is no number: such an
+        override must not be applied, and no publisher may announce it.
     """
-    stats, key = override.stats, override_id(override)
+    stats, category = override.stats, override.action_category
+    if key is None:
+        key = override_id(override)
     for name, value in override.levers.items():
-        if name not in LEVERS or not LEVERS[name].holds(value):
+        low, high = _BOUNDS.get((name, category), (1.0, 0.0))
+        if not low <= value <= high:
             raise InvariantBroken(f"{key}: {name} = {value} is no lever within its bounds")
-    capital = [(name, value) for name, value in override.levers.items() if LEVERS[name].kind == "capital"]
     base = math.tanh(abs(stats.edge_raw)) * -math.expm1(-stats.n / _N_SCALE) / (1.0 + stats.variance)
     if not (override.scope or override.type == "pm_tuning") or not 0.0 <= base <= 1.0 or not stats.half_life_days > 0.0:
         raise InvariantBroken(f"{key}: an empty scope, or statistics that weigh nothing: {stats}")
+    decay_per_ms = _AT_HALF_LIFE[profile] / (stats.half_life_days * _DAY_MS)
+    factor_id = override.lesson.factor_id if shares_factor else None
     return Match(
         id=key,
-        dims=len(override.scope),
         levers=dict(override.levers),
-        logs=tuple((name, math.log(value), value) for name, value in sorted(capital)),
-        base=base,
-        updated_at_ms=stats.updated_at_ms,
-        decay_per_ms=_AT_HALF_LIFE[profile] / (stats.half_life_days * _DAY_MS),
         strength=override.lesson.strength,
-        factor_id=override.lesson.factor_id if shares_factor else None,
+        category=category,
+        weighing=(len(override.scope), base, stats.updated_at_ms, decay_per_ms, factor_id),
+        terms=_terms(override.levers, category),
     )
 
 
+def _terms(levers: Mapping[str, float], category: ActionCategory) -> Terms | None:
+    terms = [
+        (1.0, math.log(levers[name]), levers[name]) if name in levers else _NO_TERM for name in CAPITAL_OF[category]
+    ]
+    if all(term is _NO_TERM for term in terms):
+        return None
+    return (*terms[0], *(terms[1] if len(terms) == _TERMS else _NO_TERM))
+
+
+Vocabulary = tuple[tuple[str, dict[Any, int], int], ...]
+"""For each dimension that a snapshot asks for: its name; live value -> place in the tables of the groups; the place
+of any value that nobody asks for."""
+
+
 class Group(msgspec.Struct, frozen=True, kw_only=True):
-    """Overrides of one pattern and category as bit sets: bit i stands for the i-th match.
+    """Overrides of one pattern and category as bit sets: the highest bit stands for the first match.
 
     Capital matches come first, both kinds in the order of ids: whatever sums over matches does so in an
     order that does not depend on the snapshot's.
@@ -80,60 +110,92 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
 
     matches: tuple[Match, ...]
     everything: int
-    capital: int
-    dimensions: tuple[tuple[str, dict[Any, int], int], ...]
-    """Name; live value -> the matches that it lets pass; the matches that do not ask for the dimension."""
+    execution: int
+    """The matches that are not capital ones: the low bits."""
+    vocabulary: Vocabulary
+    passing: tuple[int, ...]
+    """Place of a value -> the matches that it lets pass: those that ask for it, those that do not ask."""
 
     def matching(self, scope: Mapping[str, Any]) -> tuple[list[Match], list[Match]]:
         """Capital and execution matches whose scope is a subset of the live scope.
 
         Notes
         -----
-        One look-up and one bitwise and per dimension, however many different subsets are pinned.
+        One look-up and one bitwise and per dimension, however many different subsets are pinned. The
+        vocabulary is shared by all groups, so that it stays in the processor's cache.
         """
-        bits = self.everything
-        for name, passing, indifferent in self.dimensions:
-            bits &= passing.get(scope.get(name), indifferent)
-        capital_count = (bits & self.capital).bit_count()
-        found: list[Match] = []
+        bits, passing, live = self.everything, self.passing, scope.get
+        for name, places, otherwise in self.vocabulary:
+            bits &= passing[places.get(live(name), otherwise)]
+        execution = bits & self.execution
+        return self._at(bits ^ execution), self._at(execution) if execution else []
+
+    def _at(self, bits: int) -> list[Match]:
+        matches, found = self.matches, []
         while bits:
-            lowest = bits & -bits
-            found.append(self.matches[lowest.bit_length() - 1])
-            bits ^= lowest
-        return found[:capital_count], found[capital_count:]
+            length = bits.bit_length()
+            found.append(matches[-length])
+            bits ^= 1 << length - 1
+        return found
 
 
-def index(overrides: Iterable[Override], profile: Profile) -> dict[GroupKey, Group]:
-    """Groups of the overrides whose lessons are enabled.
+def index(overrides: Mapping[str, Override], profile: Profile) -> dict[GroupKey, Group]:
+    """Groups of the overrides, given by id, whose lessons are enabled.
 
     Examples
     --------
-    >>> index((), "blended")
+    >>> index({}, "blended")
     {}
     """
-    groups: dict[GroupKey, list[Override]] = {}
-    for override in sorted(overrides, key=override_id):
+    groups: dict[GroupKey, list[tuple[str, Override]]] = {}
+    values: dict[str, dict[Any, int]] = {}
+    places = 0
+    for key, override in overrides.items():
         if override.lesson.enabled:
-            groups.setdefault((override.pattern_key, override.action_category), []).append(override)
-    return {key: _group(members, profile) for key, members in groups.items()}
+            groups.setdefault((override.pattern_key, override.action_category), []).append((key, override))
+            for name, value in override.scope.items():
+                known = values.setdefault(name, {})
+                if value not in known:  # interned: a look-up with the trader's own literal compares no characters
+                    known[sys.intern(value) if isinstance(value, str) else value] = places
+                    places += 1
+    vocabulary = tuple((sys.intern(name), values[name], places + i) for i, name in enumerate(sorted(values)))
+    return {group: _group(sorted(members, key=_KEY), vocabulary, profile) for group, members in groups.items()}
 
 
-def _group(overrides: Sequence[Override], profile: Profile) -> Group:
-    members = Counter(override.lesson.factor_id for override in overrides)
-    pairs = [(prepared(o, profile, shares_factor=members[o.lesson.factor_id] > 1), o.scope) for o in overrides]
-    pairs.sort(key=lambda pair: not pair[0].logs)  # stable: ids stay in order within a kind
+_KEY: Final = itemgetter(0)
+
+
+def _group(overrides: Sequence[tuple[str, Override]], vocabulary: Vocabulary, profile: Profile) -> Group:
+    members = Counter(override.lesson.factor_id for _, override in overrides)
+    pairs = [
+        (prepared(o, profile, shares_factor=members[o.lesson.factor_id] > 1, key=key), o.scope) for key, o in overrides
+    ]
+    pairs.sort(key=lambda pair: pair[0].terms is None)  # stable: ids stay in order within a kind
+    asking: dict[str, dict[Any, int]] = {}
+    bit = 1 << len(pairs)
+    for _, scope in pairs:
+        bit >>= 1
+        for name, value in scope.items():
+            asked = asking.setdefault(name, {})
+            asked[value] = asked.get(value, 0) | bit
+    everything = (1 << len(pairs)) - 1
     return Group(
         matches=tuple(match for match, _ in pairs),
-        everything=(1 << len(pairs)) - 1,
-        capital=(1 << sum(bool(match.logs) for match, _ in pairs)) - 1,
-        dimensions=tuple(_dimension(name, pairs) for name in sorted({name for _, scope in pairs for name in scope})),
+        everything=everything,
+        execution=(1 << sum(match.terms is None for match, _ in pairs)) - 1,
+        vocabulary=vocabulary,
+        passing=_passing(asking, vocabulary, everything),
     )
 
 
-def _dimension(name: str, pairs: Sequence[tuple[Match, Mapping[str, Any]]]) -> tuple[str, dict[Any, int], int]:
-    indifferent = sum(1 << i for i, (_, scope) in enumerate(pairs) if name not in scope)
-    passing: dict[Any, int] = {}
-    for i, (_, scope) in enumerate(pairs):
-        if name in scope:
-            passing[scope[name]] = passing.get(scope[name], indifferent) | 1 << i
-    return name, passing, indifferent
+def _passing(asking: Mapping[str, Mapping[Any, int]], vocabulary: Vocabulary, everything: int) -> tuple[int, ...]:
+    table = [0] * (sum(len(places) for _, places, _ in vocabulary) + len(vocabulary))
+    for name, places, otherwise in vocabulary:
+        asked = asking.get(name, {})
+        indifferent = everything
+        for bits in asked.values():
+            indifferent &= ~bits
+        for value, place in places.items():
+            table[place] = asked.get(value, 0) | indifferent
+        table[otherwise] = indifferent
+    return tuple(table)
