@@ -18,6 +18,7 @@ from learning.lessons import LIVE, Lesson
 from learning.overrides import snapshot
 from learning.parameters import config_hash
 from learning.statistics import missed_bucket, tracked_stats
+from leverloop.levers import LEVERS
 from leverloop.patterns import MODULES, Module
 from leverloop.snapshot import Snapshot, encode_snapshot
 from tables.outcomes import OutcomesState
@@ -79,6 +80,8 @@ def _tuned(lesson: Lesson) -> dict[str, Any]:
         "lever": lesson.lever,
         "target": lesson.lever_target,
         "value": lesson.levers.get(lesson.lever),
+        "signal": lesson.lever_signal or None,
+        "neutral": lesson.lever_neutral if lesson.lever_neutral is not None else LEVERS[lesson.lever].neutral,
         "n": found.stats.n,
         "effect_rr": found.effect_rr,
         "ci_low": low,

@@ -14,14 +14,16 @@ import msgspec
 
 from learning.baseline import GroupBaseline, merged
 from learning.epochs import MONDAY_AT_THREE_MS, is_due
+from learning.execution.phase_scaling import FamilyScaling, scalings
 from learning.factors import FactorMember, factors, redundant_with
-from learning.findings import AcceptedLesson, Decided, Findings, GroupTest, StandingLever
-from learning.lessons import LIVE, Lesson, LessonEvent, absorbed, reviewed
+from learning.findings import AcceptedLesson, Decided, Findings, GroupTest, Knob, StandingLever
+from learning.lessons import LIVE, Forward, Lesson, LessonEvent, absorbed, reviewed
 from learning.levers import stepped
 from learning.nomination import Nomination, best_lesson, best_lever
 from learning.parameters import DAY_MS, Parameters
 from learning.regime_weights import regime_weights
 from learning.regimes import NEUTRAL, RegimeWeights
+from learning.scaling import ScalingSearch, forward_scalings, searched_scalings
 from leverloop.errors import InvariantBroken
 from leverloop.patterns import MODULES
 
@@ -48,6 +50,10 @@ class Book(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="boo
     """Published lesson -> latent factor: lessons of one factor are about the same trades."""
     size_scale: float = 1.0
     """What of size_mult - 1 is published: less than all of it where the book as a whole would move sizes too far."""
+    scalings: tuple[FamilyScaling, ...] = ()
+    """Adds of each state against all of their family, by the sums that came last."""
+    forward_scalings: dict[str, Forward] = {}
+    """Phase scaling that stands -> the same, of the days after its nomination."""
     outcomes: int = 0
     trades: int = 0
 
@@ -76,20 +82,13 @@ def close_epoch(book: Book, findings: Sequence[Findings], parameters: Parameters
     tests = book.tests | {
         group: msgspec.structs.replace(test, lessons_version=book.lessons_version) for group, test in fresh.items()
     }
-    evidence = {name: found for f in findings for name, found in f.evidence.items()}
-    regimes = _latest(findings)
-    lessons: dict[str, Lesson] = {}
-    events: list[LessonEvent] = []
-    for name in sorted(book.lessons):
-        lesson = book.lessons[name]
-        event = None
-        if lesson.state != "retired" and name in evidence:
-            lesson, event = reviewed(lesson, evidence[name], parameters, regime_at_ms=regimes.get(name))
-        lessons[name] = lesson
-        events.extend([event] if event else [])
-    lessons, events = _without_repeats(lessons, events, parameters)
+    lessons, events = _without_repeats(*_reviewed(book, findings, parameters), parameters)
     nominations = dict(book.nominations)
-    for lesson, event in _nominations(book, tests.values(), lessons, parameters):
+    adds = [each for found in findings for each in found.adds]
+    is_weekly = is_due(epoch_at_ms, 7 * DAY_MS, MONDAY_AT_THREE_MS, parameters)
+    by_state = scalings([day for each in adds for day in each.days], parameters) if adds else book.scalings
+    scaled = searched_scalings(by_state, adds, epoch_at_ms, parameters) if adds and is_weekly else ScalingSearch()
+    for lesson, event in _nominations(book, tests.values(), scaled, lessons, parameters):
         lessons[lesson.id] = lesson
         nominations[_kind(lesson)] = lesson.ordinal
         events.append(event)
@@ -109,6 +108,8 @@ def close_epoch(book: Book, findings: Sequence[Findings], parameters: Parameters
         factors=_factors(book, lessons, epoch_at_ms, parameters),
         days=days,
         size_scale=_size_scale(findings, parameters),
+        scalings=by_state,
+        forward_scalings=forward_scalings(adds, _standing(lessons), parameters) if adds else book.forward_scalings,
         events=tuple(events),
         outcomes=sum(f.outcomes for f in findings),
         trades=sum(n for _, n, _ in days),
@@ -117,8 +118,7 @@ def close_epoch(book: Book, findings: Sequence[Findings], parameters: Parameters
 
 def decision(book: Book) -> Decided:
     """Return what every partition has to know of the book before it mines the next epoch."""
-    # By id: a book read back from its table has forgotten in which order lessons came, and sums have not.
-    known = [book.lessons[name] for name in sorted(book.lessons) if book.lessons[name].state in ("candidate", *LIVE)]
+    known = _known(book.lessons)
     return Decided(
         epoch_at_ms=book.epoch_at_ms,
         lessons_version=book.lessons_version,
@@ -135,29 +135,82 @@ def decision(book: Book) -> Decided:
             for lesson in known
             if not lesson.lever
         ),
-        levers=tuple(
-            StandingLever(
-                id=lesson.id,
-                group=lesson.group,
-                scope=lesson.scope,
-                lever=lesson.lever,
-                target=lesson.lever_target,
-                created_at_ms=lesson.created_at_ms,
-            )
-            for lesson in known
-            if lesson.lever
-        ),
+        levers=_standing(book.lessons),
         baselines=book.baselines,
         days=book.days,
         regime_weights=book.regime_weights,
         tested={group: (test.trades, test.lessons_version) for group, test in sorted(book.tests.items())},
+        knobs=_knobs(book.lessons),
+        scalings=book.scalings,
+        forward_scalings=book.forward_scalings,
+    )
+
+
+def _reviewed(
+    book: Book, findings: Sequence[Findings], parameters: Parameters
+) -> tuple[dict[str, Lesson], list[LessonEvent]]:
+    """Lessons after what the partitions know of them now, and the changes of their states."""
+    evidence = {name: found for f in findings for name, found in f.evidence.items()}
+    regimes = _latest(findings)
+    lessons: dict[str, Lesson] = {}
+    events: list[LessonEvent] = []
+    for name in sorted(book.lessons):
+        lesson = book.lessons[name]
+        event = None
+        if lesson.state != "retired" and name in evidence:
+            lesson, event = reviewed(lesson, evidence[name], parameters, regime_at_ms=regimes.get(name))
+        lessons[name] = lesson
+        events.extend([event] if event else [])
+    return lessons, events
+
+
+def _known(lessons: Mapping[str, Lesson]) -> list[Lesson]:
+    """Candidates and published lessons, by id.
+
+    A book read back from its table has forgotten in which order lessons came, and sums have not.
+    """
+    return [lessons[name] for name in sorted(lessons) if lessons[name].state in ("candidate", *LIVE)]
+
+
+def _standing(lessons: Mapping[str, Lesson]) -> tuple[StandingLever, ...]:
+    return tuple(
+        StandingLever(
+            id=lesson.id,
+            group=lesson.group,
+            scope=lesson.scope,
+            lever=lesson.lever,
+            target=lesson.lever_target,
+            created_at_ms=lesson.created_at_ms,
+            basis=lesson.lever_basis,
+            signal=lesson.lever_signal,
+            neutral=lesson.lever_neutral,
+        )
+        for lesson in _known(lessons)
+        if lesson.lever
+    )
+
+
+def _knobs(lessons: Mapping[str, Lesson]) -> tuple[Knob, ...]:
+    """The trader's own value of every threshold that was ever nominated, retired or not: by induction the first."""
+    found = {
+        (lesson.group, lesson.lever, lesson.lever_signal): lesson.lever_neutral
+        for _, lesson in sorted(lessons.items())
+        if lesson.lever_neutral is not None
+    }
+    return tuple(
+        Knob(group=group, lever=lever, signal=signal, neutral=neutral)
+        for (group, lever, signal), neutral in sorted(found.items())
     )
 
 
 def _nominations(
-    book: Book, tests: Iterable[GroupTest], lessons: Mapping[str, Lesson], parameters: Parameters
+    book: Book,
+    tests: Iterable[GroupTest],
+    scaled: ScalingSearch,
+    lessons: Mapping[str, Lesson],
+    parameters: Parameters,
 ) -> Iterator[Nomination]:
-    """New candidates, at most one of a kind; only tests beside today's lessons count."""
+    """New candidates, at most one hypothesis of a kind; only tests beside today's lessons count."""
     current = [test for test in tests if test.lessons_version == book.lessons_version]
     epoch_at_ms = book.epoch_at_ms + parameters.epoch_ms
     found: list[Nomination | None] = []
@@ -166,7 +219,7 @@ def _nominations(
         at = book.nominations.get(module, 0) + 1
         found.append(best_lesson(module, own, lessons, parameters, epoch_at_ms=epoch_at_ms, ordinal=at))
     at = book.nominations.get("pm_tuning", 0) + 1
-    found.append(best_lever(current, lessons, parameters, epoch_at_ms=epoch_at_ms, ordinal=at))
+    found += best_lever(current, scaled, lessons, parameters, epoch_at_ms=epoch_at_ms, ordinal=at)
     return (each for each in found if each is not None)
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import msgspec
 
 from learning.baseline import GroupBaseline
-from learning.lessons import Evidence
+from learning.execution.phase_scaling import FamilyScaling, StateDay
+from learning.lessons import Evidence, Forward, LeverBasis
 from learning.regime_weights import GroupWeightSums
 from learning.regimes import NEUTRAL, RegimeWeights
+from learning.statistics import SubsetStats
 from leverloop.scope import ScopeValue
 
 __all__ = [
@@ -16,7 +18,9 @@ __all__ = [
     "DaySums",
     "Decided",
     "Findings",
+    "GroupAdds",
     "GroupTest",
+    "Knob",
     "LeverFinding",
     "StandingLever",
 ]
@@ -53,6 +57,29 @@ class LeverFinding(msgspec.Struct, frozen=True, kw_only=True):
     lever: str
     target: float
     evidence: Evidence
+    basis: LeverBasis = "deltas"
+    signal: str = ""
+    """What a threshold bounds."""
+    neutral: float | None = None
+    """Where a threshold rests; None where the lever has a neutral of its own."""
+
+
+class Knob(msgspec.Struct, frozen=True, kw_only=True):
+    """The trader's own value of a threshold in a group, as it was when the first override of it was nominated."""
+
+    group: str
+    lever: str
+    signal: str
+    neutral: float
+
+
+class GroupAdds(msgspec.Struct, frozen=True, kw_only=True):
+    """A group of adds in a state of its family, as phase scaling has to know it."""
+
+    group: str
+    days: tuple[StateDay, ...]
+    stats: SubsetStats
+    """Of the whole group."""
 
 
 class StandingLever(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,6 +91,9 @@ class StandingLever(msgspec.Struct, frozen=True, kw_only=True):
     lever: str
     target: float
     created_at_ms: int
+    basis: LeverBasis = "deltas"
+    signal: str = ""
+    neutral: float | None = None
 
 
 class GroupTest(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,6 +122,12 @@ class Decided(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="
     regime_weights: RegimeWeights = NEUTRAL
     tested: dict[str, tuple[int, int]] = {}
     """Group -> (trades, lessons_version) at its last test."""
+    knobs: tuple[Knob, ...] = ()
+    """Of every threshold that was ever nominated: what the trader logs later may be the override's value."""
+    scalings: tuple[FamilyScaling, ...] = ()
+    """Adds of each state against all of their family, by the sums that came last."""
+    forward_scalings: dict[str, Forward] = {}
+    """Lesson id -> the same, of trades that closed on the days after its nomination."""
 
 
 class Findings(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="findings"):
@@ -113,3 +149,5 @@ class Findings(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag=
     """Once a day (`learning.regime_weights`); at other epochs there are none."""
     regimes_at_ms: dict[str, int] = {}
     """Lesson id -> when the regime that it pins was last seen in an action here; lessons that pin none are left out."""
+    adds: tuple[GroupAdds, ...] = ()
+    """Weekly, and daily of the families whose phase scaling stands; at other epochs there are none."""

@@ -23,6 +23,7 @@ __all__ = [
     "Lesson",
     "LessonEvent",
     "LessonState",
+    "LeverBasis",
     "absorbed",
     "activation_e",
     "is_faded",
@@ -32,6 +33,8 @@ __all__ = [
 ]
 
 LessonState = Literal["candidate", "active", "dormant", "retired", "disabled"]
+LeverBasis = Literal["deltas", "signal", "state"]
+"""What speaks for an execution lever: logged deltas, a logged signal that a threshold bounds, adds by state."""
 _ONE_SIDED: Final = 1.645
 LIVE: Final = ("active", "dormant")
 """States in which a lesson is published."""
@@ -97,6 +100,11 @@ class Lesson(msgspec.Struct, frozen=True, kw_only=True):
     """The execution lever that a tuning lesson is about; a lesson about an effect has none."""
     lever_target: float = 0.0
     """The value that it is to have, where it has been asked for."""
+    lever_basis: LeverBasis = "deltas"
+    lever_signal: str = ""
+    """What a threshold bounds."""
+    lever_neutral: float | None = None
+    """Where a threshold rests: the trader's own knob, as it was before any override of ours moved it."""
     levers: dict[str, float] = {}
     """Published values, each within its bounds."""
     stepped_n: int = 0
@@ -161,7 +169,6 @@ def nominated(
     ordinal: int,
     before: Lesson | None = None,
     lever: str = "",
-    lever_target: float = 0.0,
 ) -> tuple[Lesson, LessonEvent]:
     """Return a new candidate from evidence that passed discovery, and the event that records it.
 
@@ -183,7 +190,6 @@ def nominated(
         ordinal=ordinal,
         half_life=evidence.half_life or HalfLife(),
         lever=lever,
-        lever_target=lever_target,
     )
     return lesson, _event(lesson, None if before is None else before.state)
 

@@ -102,13 +102,16 @@ def stepped(lesson: Lesson, parameters: Parameters) -> Lesson:
 def _tuned(lesson: Lesson, parameters: Parameters) -> Lesson:
     """Lesson with its execution lever after one epoch: toward its target, or home."""
     lever, seen = LEVERS[lesson.lever], lesson.evidence.stats
-    if lever.neutral is None:
+    neutral = lesson.lever_neutral if lever.neutral is None else lever.neutral
+    if neutral is None:
         raise InvariantBroken(f"{lesson.id}: {lever.name} has no neutral to drift to")
     fresh = lesson.state == "active" and seen.n > lesson.stepped_n
-    is_ratio = lever.neutral > 0.0  # multipliers move in their logarithm, bars by fractions of one
-    step = parameters.step_ln if is_ratio else parameters.step_bars
-    home, aim = (_scaled(value, is_ratio) for value in (lever.neutral, lesson.lever_target))
-    at = _scaled(lesson.levers.get(lever.name, lever.neutral), is_ratio)
+    wanted = lesson.lever_target
+    if lesson.lever_basis == "state":  # as of a capital lever: how large and how sure the effect is, not a logged value
+        wanted = target(lever, lesson.evidence.effect_rr, confidence(lesson.evidence), parameters)
+    is_ratio, step = _scale(lever, parameters)
+    home, aim = (_scaled(value, is_ratio) for value in (neutral, wanted))
+    at = _scaled(lesson.levers.get(lever.name, neutral), is_ratio)
     if fresh:
         at += min(max(aim - at, -step), step)
     else:
@@ -116,7 +119,16 @@ def _tuned(lesson: Lesson, parameters: Parameters) -> Lesson:
     value = min(max(math.exp(at) if is_ratio else at, lever.low), lever.high)
     if not lever.holds(value):
         raise InvariantBroken(f"{lesson.id} at {lesson.evidence.epoch_at_ms}: {lever.name} would be {value}")
-    return msgspec.structs.replace(lesson, levers={lever.name: value}, stepped_n=seen.n)
+    return msgspec.structs.replace(lesson, levers={lever.name: value}, lever_target=wanted, stepped_n=seen.n)
+
+
+def _scale(lever: Lever, parameters: Parameters) -> tuple[bool, float]:
+    """Whether a lever moves in its logarithm, as multipliers do, and by how much in an epoch."""
+    if lever.neutral is None:
+        return False, parameters.step_threshold
+    if lever.neutral > 0.0:
+        return True, parameters.step_ln
+    return False, parameters.step_bars
 
 
 def _scaled(value: float, is_ratio: bool) -> float:

@@ -19,12 +19,13 @@ from learning.baseline import Baselines, baseline_sums
 from learning.cells import RR_SCALE, GroupCells, day_of
 from learning.clusters import REGIME
 from learning.epochs import DAILY_AT_ONE_MS, MONDAY_AT_THREE_MS, is_due
-from learning.findings import DaySums, Decided, Findings, GroupTest
+from learning.execution.phase_scaling import state_days, state_of
+from learning.findings import DaySums, Decided, Findings, GroupAdds, GroupTest
 from learning.lessons import Evidence
 from learning.parameters import DAY_MS, Parameters
 from learning.regime_weights import GroupWeightSums, weight_sums
 from learning.search import GroupSearch
-from learning.statistics import group_view
+from learning.statistics import group_view, subset_stats
 from learning.tuning import GroupTuning
 from leverloop.scope import ScopeSchema
 
@@ -77,6 +78,7 @@ def mine(
         tests=tuple(each.test for each in found if each.test is not None),
         evidence={name: evidence for each in found for name, evidence in each.evidence.items()},
         weight_sums=tuple(each.weight_sums for each in found if each.weight_sums is not None),
+        adds=tuple(each.adds for each in found if each.adds is not None),
         sized=_sized(ordered, decided, epoch_at_ms),
         regimes_at_ms=_regimes(ordered, decided, epoch_at_ms),
     )
@@ -96,6 +98,7 @@ class _Found(NamedTuple):
     test: GroupTest | None = None
     evidence: dict[str, Evidence] = {}  # noqa: RUF012 - never changed
     weight_sums: GroupWeightSums | None = None
+    adds: GroupAdds | None = None
 
 
 def _group(cells: GroupCells, epoch_at_ms: int, told: _Told, parameters: Parameters, schema: ScopeSchema) -> _Found:
@@ -107,13 +110,15 @@ def _group(cells: GroupCells, epoch_at_ms: int, told: _Told, parameters: Paramet
     tunes = cells.module == "pm" and is_due(epoch_at_ms, 7 * DAY_MS, MONDAY_AT_THREE_MS, parameters)
     due = _due(trades, decided.tested.get(cells.group), decided.lessons_version, parameters)
     due = due or (tunes and trades >= parameters.lesson_n_min)
-    weighs = parameters.learns_regime_weights and is_due(epoch_at_ms, DAY_MS, DAILY_AT_ONE_MS, parameters)
-    if not (due or own or levers or weighs):
+    is_daily = is_due(epoch_at_ms, DAY_MS, DAILY_AT_ONE_MS, parameters)
+    weighs = parameters.learns_regime_weights and is_daily
+    adds = trades > 0 and state_of(cells.group) is not None and (tunes or (is_daily and _scales(cells, decided)))
+    if not (due or own or levers or weighs or adds):
         return _Found()
     segment = schema.modules[cells.module].segment
     view = group_view(cells, epoch_at_ms, baselines, segment, decided.regime_weights)
     sums = weight_sums(cells, view, day_mean, decided.epoch_at_ms, parameters) if weighs else None
-    if not (due or own or levers):
+    if not (due or own or levers or adds):
         return _Found(weight_sums=sums)
     search = GroupSearch(cells, view, decided, day_mean, parameters)
     test = search.test(trades) if due else None
@@ -124,7 +129,23 @@ def _group(cells: GroupCells, epoch_at_ms: int, told: _Told, parameters: Paramet
         if tunes and test is not None:
             looked_at, found = tuning.test()
             test = msgspec.structs.replace(test, levers_tested_by_dims=looked_at, levers=found)
-    return _Found(test, {name: each for name, each in evidence.items() if each is not None}, sums)
+    known = {name: each for name, each in evidence.items() if each is not None}
+    return _Found(test, known, sums, _adds(search) if adds else None)
+
+
+def _scales(cells: GroupCells, decided: Decided) -> bool:
+    """Whether a phase scaling stands in the family of a group of adds: then its adds are compared day by day."""
+    place = state_of(cells.group)
+    states = [state_of(lever.group) for lever in decided.levers if lever.basis == "state"]
+    return place is not None and any(state is not None and state[0] == place[0] for state in states)
+
+
+def _adds(search: GroupSearch) -> GroupAdds | None:
+    cells = search.cells
+    stats = subset_stats(search.view, cells.codes_of({}), search.parameters)
+    if stats is None:
+        return None
+    return GroupAdds(group=cells.group, days=state_days(cells, search.rows, search.residual), stats=stats)
 
 
 def _sized(groups: Sequence[GroupCells], decided: Decided, epoch_at_ms: int) -> tuple[int, float]:

@@ -7,17 +7,31 @@ again beside it, so that what merely mirrors it, in another group or a larger sc
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+import msgspec
 
 from learning.evidence import shrunk
+from learning.execution.phase_scaling import state_of
 from learning.findings import Candidate, GroupTest, LeverFinding
 from learning.lessons import LIVE, Lesson, LessonEvent, is_faded, lesson_id, nominated
 from learning.parameters import Parameters
+from learning.scaling import ScalingSearch
 from leverloop.patterns import Module
 from leverloop.snapshot import OverrideType
 
 __all__ = ["Nomination", "best_lesson", "best_lever"]
 
 Nomination = tuple[Lesson, LessonEvent]
+
+
+class _Rank(NamedTuple):
+    """What is preferred to what: the fewest dimensions, then the smallest p, then the first by name."""
+
+    dims: int
+    p_value: float
+    group: str
+    lever: str = ""
 
 
 def best_lesson(
@@ -51,7 +65,7 @@ def best_lesson(
     kind = _lesson_type(module)
     limit = parameters.lesson_max_dims
     looked_at = [sum(test.tested_by_dims[k] for test in tests) for k in range(limit)]
-    passing: list[tuple[int, float, str, Candidate]] = []
+    passing: list[tuple[_Rank, Candidate]] = []
     for test in tests:
         for candidate in test.candidates:
             k = len(candidate.scope)
@@ -63,36 +77,36 @@ def best_lesson(
                 and (known is None or _has_rested(known, epoch_at_ms, parameters))
                 and _adds(test.group, candidate, lessons.values(), parameters)
             ):
-                passing.append((k, found.p_value, test.group, candidate))
+                passing.append((_Rank(k, found.p_value, test.group), candidate))
     if not passing:
         return None
-    _, _, group, candidate = min(passing, key=lambda entry: entry[:3])
-    return nominated(
-        kind,
-        module,
-        group,
-        candidate.scope,
-        candidate.evidence,
-        epoch_at_ms=epoch_at_ms,
-        ordinal=ordinal,
-        before=lessons.get(lesson_id(kind, group, candidate.scope)),
-    )
+    rank, candidate = min(passing, key=lambda entry: entry[0])
+    return _nominated(kind, module, rank.group, candidate, lessons, epoch_at_ms=epoch_at_ms, ordinal=ordinal)
 
 
 def best_lever(
     tests: Sequence[GroupTest],
+    scaled: ScalingSearch,
     lessons: Mapping[str, Lesson],
     parameters: Parameters,
     *,
     epoch_at_ms: int,
     ordinal: int,
-) -> Nomination | None:
-    """Return the simplest, then most significant value of an execution lever that passes, as a candidate, or None.
+) -> tuple[Nomination, ...]:
+    """Return the simplest, then most significant value of an execution lever that passes, as a candidate.
 
     Parameters
     ----------
     tests, lessons, parameters, epoch_at_ms, ordinal
         As of `best_lesson`.
+    scaled
+        Search of phase scalings, over all groups.
+
+    Returns
+    -------
+    tuple
+        None or one; of a phase scaling one in each group of its state. These are one hypothesis, with one forward
+        test, and share its ordinal.
 
     Notes
     -----
@@ -101,32 +115,69 @@ def best_lever(
     sizes = parameters.lesson_max_dims + 1
     looked = [test.levers_tested_by_dims for test in tests if test.levers_tested_by_dims]
     looked_at = [sum(by_dims[k] for by_dims in looked) for k in range(sizes)]
-    passing: list[tuple[int, float, str, str, LeverFinding]] = []
-    for test in tests:
-        for found in test.levers:
-            known = lessons.get(lesson_id("pm_tuning", test.group, found.scope, found.lever))
-            weighed, k = found.evidence, len(found.scope)
-            if (
-                weighed.p_value * looked_at[k] * sizes <= parameters.discovery_alpha
-                and shrunk(weighed.effect_rr, weighed.error_rr) >= parameters.effect_min_rr
-                and (known is None or _has_rested(known, epoch_at_ms, parameters))
-            ):
-                passing.append((k, weighed.p_value, test.group, found.lever, found))
+    looked_at[0] += scaled.looked_at
+    passing: list[tuple[_Rank, LeverFinding]] = []
+    for group, found in (*((test.group, found) for test in tests for found in test.levers), *scaled.found):
+        known = lessons.get(lesson_id("pm_tuning", group, found.scope, found.lever))
+        weighed, k = found.evidence, len(found.scope)
+        large = shrunk(weighed.effect_rr, weighed.error_rr)
+        if found.basis == "state":  # less than the others is a finding, too
+            large = abs(large)
+        if (
+            weighed.p_value * looked_at[k] * sizes <= parameters.discovery_alpha
+            and large >= parameters.effect_min_rr
+            and (known is None or _has_rested(known, epoch_at_ms, parameters))
+        ):
+            passing.append((_Rank(k, weighed.p_value, group, found.lever), found))
     if not passing:
-        return None
-    _, _, group, lever, best = min(passing, key=lambda entry: entry[:4])
-    return nominated(
-        "pm_tuning",
-        "pm",
+        return ()
+    best = min(passing, key=lambda entry: entry[0])
+    alike = [entry for entry in passing if _is_same(entry, best)]
+    return tuple(
+        _nominated("pm_tuning", "pm", rank.group, found, lessons, epoch_at_ms=epoch_at_ms, ordinal=ordinal)
+        for rank, found in alike
+    )
+
+
+def _is_same(one: tuple[_Rank, LeverFinding], other: tuple[_Rank, LeverFinding]) -> bool:
+    """Whether two findings are one hypothesis: the same, or phase scalings of one state of a family."""
+    if one[1].basis == other[1].basis == "state":
+        return state_of(one[0].group) == state_of(other[0].group)
+    return one is other
+
+
+def _nominated(
+    kind: OverrideType,
+    module: Module,
+    group: str,
+    found: Candidate | LeverFinding,
+    lessons: Mapping[str, Lesson],
+    *,
+    epoch_at_ms: int,
+    ordinal: int,
+) -> Nomination:
+    """Candidate of a finding, after the lesson of its id that lived before, if there was one."""
+    lever = found.lever if isinstance(found, LeverFinding) else ""
+    lesson, event = nominated(
+        kind,
+        module,
         group,
-        best.scope,
-        best.evidence,
+        found.scope,
+        found.evidence,
         epoch_at_ms=epoch_at_ms,
         ordinal=ordinal,
-        before=lessons.get(lesson_id("pm_tuning", group, best.scope, lever)),
+        before=lessons.get(lesson_id(kind, group, found.scope, lever)),
         lever=lever,
-        lever_target=best.target,
     )
+    if isinstance(found, LeverFinding):
+        lesson = msgspec.structs.replace(
+            lesson,
+            lever_target=found.target,
+            lever_basis=found.basis,
+            lever_signal=found.signal,
+            lever_neutral=found.neutral,
+        )
+    return lesson, event
 
 
 def _has_rested(known: Lesson, epoch_at_ms: int, parameters: Parameters) -> bool:

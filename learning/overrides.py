@@ -10,6 +10,7 @@ import msgspec
 from learning.lessons import LIVE, Lesson
 from learning.levers import confidence, half_life_hours
 from learning.parameters import Parameters
+from leverloop.levers import ANY_SIGNAL
 from leverloop.patterns import Module
 from leverloop.snapshot import LessonRef, Override, OverrideStats, Snapshot, override_id, sealed
 
@@ -32,6 +33,7 @@ def override(lesson: Lesson, parameters: Parameters, factor_id: str | None = Non
         action_category=lesson.action_category,
         scope=lesson.scope,
         levers=lesson.levers,
+        signals={lesson.lever: lesson.lever_signal} if lesson.lever in ANY_SIGNAL else {},
         stats=OverrideStats(
             edge_raw=seen.edge_raw if seen.edge_raw is not None else 0.0,
             n=seen.n,
@@ -118,6 +120,7 @@ def _tunings(overrides: Iterable[Override]) -> tuple[Override, ...]:
         together[key] = msgspec.structs.replace(
             first,
             levers=first.levers | each.levers,
+            signals=first.signals | each.signals,
             lesson=msgspec.structs.replace(first.lesson, strength=strength),
         )
     return tuple(together[key] for key in sorted(together))

@@ -77,6 +77,7 @@ class Parameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     edge_ref: Positive = 0.5
     step_ln: Positive = math.log(1.02)
     step_bars: Positive = 0.2
+    step_threshold: Positive = 0.05
     size_cap: Share = 0.15
     """Largest mean of |size_mult - 1| over the last day's entries and adds; past it, all sizes are scaled back."""
 

@@ -98,6 +98,19 @@ REFUSED: list[tuple[str, Snapshot, str]] = [
 ]
 
 
+WAITING = make_override({"signal_thresholds.wait_for_signal": 0.6}, {"bucket": "micro"})
+
+
+def test_a_bound_on_any_signal_says_on_which_and_nothing_else_does() -> None:
+    named = replace(WAITING, signals={"signal_thresholds.wait_for_signal": "DX"})
+    assert decode_snapshot(encode_snapshot(make_snapshot(named))).pattern_overrides == (named,)
+    assert b"signals" not in encode_snapshot(make_snapshot(WAITING)).replace(b"signal_thresholds", b"")
+    assert make_snapshot(named).content_hash != make_snapshot(WAITING).content_hash
+    for override in (replace(TUNING, signals={"entry_delay_bars": "TS"}), replace(TUNING, signals=named.signals)):
+        with pytest.raises(BadInput, match="levers of the override that bound any signal"):
+            validate(make_snapshot(override))
+
+
 @pytest.mark.parametrize(("snapshot", "message"), [r[1:] for r in REFUSED], ids=[r[0] for r in REFUSED])
 def test_what_must_not_be_applied_is_refused(snapshot: Snapshot, message: str) -> None:
     with pytest.raises(BadInput, match=message):

@@ -77,7 +77,8 @@ def upper_p(found: Means, above: float | npt.NDArray[np.float64] = 0.0) -> npt.N
     """
     freedom = np.maximum(found.n_clusters - 1, 1)
     known = (found.error > 0.0) & (found.n_clusters > 1)
-    t = np.divide(found.mean - above, found.error, out=np.zeros(known.shape), where=known)
+    with np.errstate(over="ignore"):  # of an error next to nothing t is infinite, and p is 0 or 1
+        t = np.divide(found.mean - above, found.error, out=np.zeros(known.shape), where=known)
     return np.where(known, stdtr(freedom, -t), 1.0)
 
 

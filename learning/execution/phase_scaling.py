@@ -23,7 +23,7 @@ from learning.execution.means import Means, interval, upper_p
 from learning.parameters import Parameters
 from leverloop.levers import LEVERS
 
-__all__ = ["FamilyScaling", "StateDay", "passing", "scalings", "state_days"]
+__all__ = ["FamilyScaling", "StateDay", "passing", "scalings", "state_days", "state_of"]
 
 _STATES: Final = ("S1", "S2", "S3")
 _FEWEST_CLUSTERS: Final = 2
@@ -50,6 +50,19 @@ class FamilyScaling(msgspec.Struct, frozen=True, kw_only=True):
     """Two-sided p; an effect below 0 speaks for adding less."""
 
 
+def state_of(group: str) -> tuple[str, str] | None:
+    """Family and state of a group of adds in one of the states, else None.
+
+    Examples
+    --------
+    >>> state_of("pm.uptrend.S1.scale_in|add"), state_of("pm.uptrend.S0.exit|exit")
+    (('pm.uptrend', 'S1'), None)
+    """
+    pattern_key, _, category = group.rpartition("|")
+    module, family, state, _ = pattern_key.split(".")
+    return (f"{module}.{family}", state) if category == "add" and state in _STATES else None
+
+
 def state_days(cells: GroupCells, rows: npt.NDArray[np.int64], rr: npt.NDArray[np.float64]) -> tuple[StateDay, ...]:
     """Sums of one group, empty unless it is of adds in one of the states.
 
@@ -65,9 +78,10 @@ def state_days(cells: GroupCells, rows: npt.NDArray[np.int64], rr: npt.NDArray[n
     A trade counts once over all groups, with its first add: each trade is in one state, whatever it did after.
     Source: spec section 8.
     """
-    module, family, state, _ = cells.group.rpartition("|")[0].split(".")
-    if cells.action_category != "add" or state not in _STATES:
+    place = state_of(cells.group)
+    if place is None:
         return ()
+    family, state = place
     first = cells.column("first_of_category", rows)
     days, inverse, n = np.unique(
         day_of(cells.column("closed_at_ms", rows[first])), return_inverse=True, return_counts=True
@@ -75,7 +89,7 @@ def state_days(cells: GroupCells, rows: npt.NDArray[np.int64], rr: npt.NDArray[n
     rr_q = np.zeros(len(days), dtype=np.int64)
     np.add.at(rr_q, inverse, np.rint(rr[first] * RR_SCALE).astype(np.int64))
     return tuple(
-        StateDay(family=f"{module}.{family}", state=state, day=day, n=count, rr_q=total)
+        StateDay(family=family, state=state, day=day, n=count, rr_q=total)
         for day, count, total in zip(days.tolist(), n.tolist(), rr_q.tolist(), strict=True)
     )
 

@@ -8,7 +8,8 @@ cross-validated mean is far too small in its tail, where it is needed (docs/exec
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -21,7 +22,7 @@ from learning.execution.findings import AcceptedLever, LeverCandidate, LeverEvid
 from learning.execution.means import Means, interval, upper_p
 from learning.execution.questions import PreparedRows
 from learning.parameters import Parameters
-from leverloop.levers import LEVERS, levers_of
+from leverloop.levers import ANY_SIGNAL, LEVERS, levers_of
 from leverloop.scope import Scope
 
 __all__ = ["BARS_SINCE_TRIM", "GroupThresholds"]
@@ -35,7 +36,6 @@ _SIGNAL_OF: Final = {
     "signal_thresholds.min_ox_for_trim": "OX",
     "wait_n_bars_after_trim": BARS_SINCE_TRIM,
 }
-_ANY_SIGNAL: Final = "signal_thresholds.wait_for_signal"
 _UPPER: Final = frozenset({"signal_thresholds.max_edx_for_add"})
 _CUTS: Final = 20
 """Parts of equal weight that a signal is cut into: more would move the target by less than its error."""
@@ -50,8 +50,10 @@ class _Test(NamedTuple):
     """-1 where the threshold is an upper bound: the signal is turned, and every bound is a lower one."""
     x: npt.NDArray[np.float64]
     """(n_rows,) signal times sign, NaN where not logged."""
+    floor: float
+    """What a trade has to reach today: the neutral times sign."""
     cuts: npt.NDArray[np.float64]
-    """Rising, each within the lever's bounds."""
+    """Rising, each within the lever's bounds and past the floor."""
 
 
 class GroupThresholds:
@@ -71,9 +73,14 @@ class GroupThresholds:
         By which rules.
     clustered
         The same rows, where they are prepared already.
+    knobs
+        (lever, signal) -> the trader's own value, where it is known from before an override moved it.
 
     Notes
     -----
+    Only what is stricter than today is asked for, of trades that pass today: a threshold that lets more through
+    has no evidence in trades, for those it would let through are not among them. Where the trader's value is not
+    known there is nothing to be stricter than, and nothing is looked at.
     Source: spec section 8; validation of each stretch of time by what was known before it is prequential
     (Dawid, Journal of the Royal Statistical Society A 147, 1984). Cost: O(rows of each subset x signals).
     """
@@ -86,12 +93,17 @@ class GroupThresholds:
         accepted: Iterable[AcceptedLever],
         parameters: Parameters,
         clustered: ClusteredGroup | None = None,
+        knobs: Mapping[tuple[str, str], float] | None = None,
     ) -> None:
         self._cells, self._rr, self._parameters = cells, rr, parameters
         self._prepared = PreparedRows(cells, rows, parameters.rr_cap, clustered)
         self._own = [each for each in accepted if each.group == cells.group and each.signal]
-        self._blocks = self._prepared.clusterings.blocks(rr)
-        self._fold = self._folds()
+        self._knobs = knobs or {}
+
+    @cached_property
+    def _blocks(self) -> npt.NDArray[np.int64]:
+        """Block of days of each row."""
+        return self._prepared.clusterings.blocks(self._rr)
 
     def discover(self, alpha: float) -> LeverSearch:
         """Best subset of each size for each lever, of those that pass within this group.
@@ -122,13 +134,17 @@ class GroupThresholds:
                 best[key] = each
         return LeverSearch(tested_by_dims=tuple(tested), candidates=tuple(best[key] for key in sorted(best)))
 
-    def weigh(self, scope: Scope, lever: str, signal: str, target: float) -> LeverEvidence | None:
+    def weigh(
+        self, scope: Scope, lever: str, signal: str, target: float, neutral: float = -np.inf
+    ) -> LeverEvidence | None:
         """Evidence of a threshold that was chosen before, beside those that stand but itself.
 
         Parameters
         ----------
         scope, lever, signal, target
             The finding, accepted or not. Only on rows that were not there when it was found is this honest.
+        neutral
+            What a trade had to reach before; without one all trades are asked.
 
         Returns
         -------
@@ -139,18 +155,27 @@ class GroupThresholds:
         x = sign * self._cells.measure(f"signals.{signal}", self._prepared.rows)
         codes = self._cells.codes_of(scope)
         first = self._prepared.inside(codes).rows.astype(np.int64)
-        rows = self._asked(codes, first, lever, x, itself=target)
+        floor = -np.inf if np.isinf(neutral) else sign * np.float32(neutral)
+        rows = self._asked(codes, first, lever, x, float(floor), itself=target)
         passes = x[rows] >= sign * np.float32(target)
         return self._evidence(codes, lever, signal, target, rows, passes)
 
-    def knob(self, lever: str) -> float | None:
-        """Median of the trader's logged knob over its trades, the threshold's neutral; None where there is none.
+    def neutral(self, lever: str, signal: str) -> float | None:
+        """Value of a lever on a signal without any override; None where it is not known.
 
-        Under an override it is the override's value: whoever publishes keeps the first.
+        That of the lever where it has one, what was known before an override moved it, or the median of the knob
+        that the trader logged: under an override that is the override's value, so whoever publishes keeps the first.
         """
-        logged = self._cells.measure(f"knobs.{lever.rpartition('.')[2]}", self._prepared.rows)
+        if LEVERS[lever].neutral is not None:
+            return LEVERS[lever].neutral
+        if (lever, signal) in self._knobs:
+            return self._knobs[lever, signal]
+        knob = f"knobs.{lever.rpartition('.')[2]}"
+        by_signal = any(name.startswith(f"{knob}.") for name in self._cells.measure_names())
+        # What an entry waits for may have a knob for each signal, as {"TS": 0.3}.
+        logged = self._cells.measure(f"{knob}.{signal}" if by_signal else knob, self._prepared.rows)
         known = logged[self._prepared.clustered.first & ~np.isnan(logged)]
-        return float(np.quantile(known, 0.5, method="higher")) if len(known) else None
+        return _shortest(np.quantile(known, 0.5, method="higher")) if len(known) else None
 
     def _tests(self) -> Iterator[_Test]:
         """Levers with a logged signal, and where it could be cut."""
@@ -158,15 +183,19 @@ class GroupThresholds:
         for lever in levers_of(self._cells.action_category, "execution"):
             if lever.name == "wait_n_bars_after_trim" and self._cells.action_category != "add":
                 continue  # what waits at a trim is the next add
-            wanted = logged if lever.name == _ANY_SIGNAL else [_SIGNAL_OF.get(lever.name, "")]
+            wanted = logged if lever.name in ANY_SIGNAL else [_SIGNAL_OF.get(lever.name, "")]
             for signal in [name for name in wanted if name in logged]:
+                neutral = self.neutral(lever.name, signal)
+                if neutral is None or not lever.holds(neutral):
+                    continue
                 sign = -1.0 if lever.name in _UPPER else 1.0
                 x = sign * self._cells.measure(f"signals.{signal}", self._prepared.rows)
-                known = x[self._prepared.clustered.first & ~np.isnan(x)]
+                floor = float(sign * np.float32(neutral))
+                known = x[self._prepared.clustered.first & (x >= floor)]
                 if len(known):
-                    at = np.quantile(known, np.arange(1, _CUTS) / _CUTS, method="higher")
-                    cuts = np.array([cut for cut in np.unique(at).tolist() if LEVERS[lever.name].holds(sign * cut)])
-                    yield _Test(lever.name, signal, sign, x, cuts)
+                    at = np.unique(np.quantile(known, np.arange(1, _CUTS) / _CUTS, method="higher"))
+                    cuts = np.array([cut for cut in at.tolist() if cut > floor and lever.holds(sign * cut)])
+                    yield _Test(lever.name, signal, sign, x, floor, cuts)
 
     def _subsets(self) -> Iterator[npt.NDArray[np.int32]]:
         """The group, and each value that it shows, in the order of values.
@@ -189,7 +218,7 @@ class GroupThresholds:
 
         Errors are cautious where p is within alpha already.
         """
-        rows = self._asked(codes, first, test.lever, test.x)
+        rows = self._asked(codes, first, test.lever, test.x, test.floor)
         n_min = self._n_min(int((codes != 0).sum()))
         if len(rows) < 2 * n_min or not len(test.cuts):
             return None
@@ -204,7 +233,7 @@ class GroupThresholds:
         cut = before >= 0
         if not cut.any():
             return None
-        target = float(test.sign * test.cuts[chosen[-1]])
+        target = _shortest(test.sign * test.cuts[chosen[-1]])
         asked = (codes, test.lever, test.signal, target, rows[cut], (part > before)[cut])
         found = self._evidence(*asked, cautious=False)
         return self._evidence(*asked) if found is not None and found.p_value <= alpha else found
@@ -256,10 +285,11 @@ class GroupThresholds:
         first: npt.NDArray[np.int64],
         lever: str,
         x: npt.NDArray[np.float64],
+        floor: float,
         itself: float | None = None,
     ) -> npt.NDArray[np.int64]:
-        """First rows inside with a known signal, without those that a standing threshold of the lever stops."""
-        rows = first[~np.isnan(x[first])]
+        """First rows inside that pass today, without those that a standing threshold of the lever stops."""
+        rows = first[x[first] >= floor]  # not where it is NaN
         for each in self._own:
             own = self._cells.codes_of(each.scope)
             if each.lever != lever or (itself is not None and np.array_equal(own, codes) and each.target == itself):
@@ -270,7 +300,8 @@ class GroupThresholds:
             rows = rows[~(meets & (signal < sign * np.float32(each.target)))]
         return rows
 
-    def _folds(self) -> npt.NDArray[np.int64]:
+    @cached_property
+    def _fold(self) -> npt.NDArray[np.int64]:
         """Stretch of time that each row belongs to, of about equally many trades, never within a block of days."""
         blocks = self._blocks
         if not len(blocks):
@@ -309,6 +340,11 @@ def _best_cuts(n: npt.NDArray[np.int64], rr: npt.NDArray[np.float64], n_min: int
     explained = np.where(possible, gap * np.sqrt(below * above / np.maximum(below + above, 1)), -np.inf)
     best: npt.NDArray[np.int64] = np.argmax(explained, axis=1)
     return np.where(possible.any(axis=1), best, -1)
+
+
+def _shortest(value: float) -> float:
+    """Shortest decimal that is the same 32-bit float, as which signals and knobs are kept: 0.3, not 0.300000012."""
+    return float(str(np.float32(value)))
 
 
 def _error(

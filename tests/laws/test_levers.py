@@ -151,6 +151,38 @@ def test_an_execution_lever_reaches_its_value_and_drifts_home_without_trades() -
     assert lesson.levers["entry_delay_bars"] == pytest.approx(1.0)
 
 
+@given(st.lists(evidences(), min_size=1, max_size=30), st.floats(0, 1), st.floats(0, 1))
+def test_a_threshold_goes_from_the_trader_s_own_value_by_no_more_than_its_step(
+    found: list[Evidence], neutral: float, wanted: float
+) -> None:
+    name = "signal_thresholds.min_ts_for_add"
+    lesson = a_lesson(found[0], lever=name, lever_target=wanted, lever_neutral=neutral, lever_basis="signal")
+    for evidence in found:
+        before = lesson.levers.get(name, neutral)
+        lesson = stepped(msgspec.structs.replace(lesson, evidence=evidence), PARAMETERS)
+        assert LEVERS[name].holds(lesson.levers[name])
+        assert abs(lesson.levers[name] - before) <= 0.05 + 1e-12
+        assert min(neutral, wanted) - 1e-12 <= lesson.levers[name] <= max(neutral, wanted) + 1e-12
+    for _ in range(round(UNKNOWN_HALF_LIFE_HOURS * HOUR_MS / EPOCH_MS)):
+        before = lesson.levers[name]
+        lesson = stepped(lesson, PARAMETERS)
+    assert abs(lesson.levers[name] - neutral) <= abs(before - neutral)
+    assert lesson.lever_neutral == neutral
+
+
+@given(st.lists(evidences(), min_size=1, max_size=12), st.floats(0.5, 1.5))
+def test_a_phase_scaling_follows_its_effect_either_way(found: list[Evidence], nominated_with: float) -> None:
+    name = "phase_scaling.S2"
+    lesson = a_lesson(found[0], "add", lever=name, lever_target=nominated_with, lever_basis="state")
+    for evidence in found:
+        before = lesson.levers.get(name, 1.0)
+        lesson = stepped(msgspec.structs.replace(lesson, evidence=evidence), PARAMETERS)
+        assert LEVERS[name].holds(lesson.levers[name])
+        assert abs(math.log(lesson.levers[name] / before)) <= math.log(1.02) + 1e-12
+        assert lesson.lever_target == target(LEVERS[name], evidence.effect_rr, confidence(evidence), PARAMETERS)
+        assert (lesson.lever_target - 1.0) * evidence.effect_rr >= 0.0
+
+
 def test_a_threshold_has_no_home_of_its_own() -> None:
     lesson = a_lesson(some_evidence(), lever="signal_thresholds.wait_for_signal", lever_target=0.5)
     with pytest.raises(InvariantBroken, match="no neutral to drift to"):

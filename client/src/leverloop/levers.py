@@ -9,7 +9,7 @@ import msgspec
 
 from leverloop.patterns import ActionCategory
 
-__all__ = ["CAPITAL_LEVERS", "EXECUTION_LEVERS", "LEVERS", "Lever", "levers_of"]
+__all__ = ["ANY_SIGNAL", "CAPITAL_LEVERS", "EXECUTION_LEVERS", "LEVERS", "Lever", "levers_of"]
 
 
 class Lever(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,6 +69,8 @@ def _table() -> tuple[Lever, ...]:
 LEVERS: Final[dict[str, Lever]] = {lever.name: lever for lever in _table()}
 CAPITAL_LEVERS: Final = frozenset(name for name, lever in LEVERS.items() if lever.kind == "capital")
 EXECUTION_LEVERS: Final = frozenset(LEVERS) - CAPITAL_LEVERS
+ANY_SIGNAL: Final = frozenset({"signal_thresholds.wait_for_signal"})
+"""Bounds on a signal that the name of the lever does not tell: the override does."""
 
 
 def levers_of(category: ActionCategory, kind: Literal["capital", "execution"]) -> tuple[Lever, ...]:

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from learning.cells import GroupCells, day_of
-from learning.findings import AcceptedLesson, Decided, Findings
+from learning.findings import AcceptedLesson, Decided, Findings, StandingLever
 from learning.mining import _due, mine
 from learning.parameters import Parameters
 from leverloop.scope import DEFAULT_SCHEMA
@@ -114,3 +114,48 @@ def test_how_far_sizes_were_moved_over_the_last_day() -> None:
     )
     found = mined(groups_of(40), at_ms, Decided(epoch_at_ms=at_ms - EPOCH_MS, lessons=lessons))
     assert found.sized == (4, pytest.approx(2 * 0.21))
+
+
+MONDAY_MS = START_MS + 5 * DAY_MS + EPOCH_MS
+"""2025-01-06T06:00Z: what is due daily at one and on Mondays at three is due."""
+SCALED = StandingLever(
+    id="s",
+    group="pm.up.S3.z|add",
+    scope={},
+    lever="phase_scaling.S3",
+    target=1.2,
+    created_at_ms=START_MS,
+    basis="state",
+)
+
+
+@pytest.mark.parametrize(
+    ("epoch_at_ms", "levers", "sent"),
+    [
+        (MONDAY_MS, (), ["pm.down.S1.a|add", "pm.up.S1.a|add"]),
+        (MONDAY_MS + DAY_MS, (), []),
+        (MONDAY_MS + DAY_MS, (SCALED,), ["pm.up.S1.a|add"]),
+        (MONDAY_MS + DAY_MS + EPOCH_MS, (SCALED,), []),
+    ],
+)
+def test_adds_by_state_are_told_weekly_and_daily_where_a_scaling_of_their_family_stands(
+    epoch_at_ms: int, levers: tuple[StandingLever, ...], sent: list[str]
+) -> None:
+    names = ("pm.up.S1.a|add", "pm.up.S0.a|add", "pm.up.S1.a|trim", "pm.down.S1.a|add", "pm.new.S1.a|add")
+    groups = {name: GroupCells(name, "pm", DEFAULT_SCHEMA) for name in names}
+    for name in names[:-1]:
+        for i in range(3):
+            groups[name].put(an_outcome(f"{name}{i}", f"t{i}", group=name, rr=1.0 + i), START_MS + EPOCH_MS)
+    groups[names[-1]].put(an_outcome("late", "late", group=names[-1]), epoch_at_ms + EPOCH_MS)
+    found = mined(groups, epoch_at_ms, Decided(epoch_at_ms=epoch_at_ms - EPOCH_MS, levers=levers))
+    assert [each.group for each in found.adds] == sent
+    for each in found.adds:
+        assert [(day.state, day.n, day.rr_q) for day in each.days] == [("S1", 3, 600_000)]
+        assert each.stats.n == 3
+
+
+def test_before_the_first_decision_adds_are_counted_and_none_is_compared() -> None:
+    cells = GroupCells("pm.up.S1.a|add", "pm", DEFAULT_SCHEMA)
+    cells.put(an_outcome(group=cells.group), START_MS + EPOCH_MS)
+    (found,) = mined({cells.group: cells}, MONDAY_MS, Decided(epoch_at_ms=0)).adds
+    assert (found.days, found.stats.n) == ((), 1)

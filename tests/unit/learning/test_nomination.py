@@ -3,14 +3,17 @@
 from typing import Any
 
 import msgspec
+import numpy as np
 import pytest
 
 from learning.book import Book, close_epoch, decision
-from learning.findings import Candidate, Findings, GroupTest, LeverFinding
+from learning.epochs import MONDAY_AT_THREE_MS, is_due
+from learning.execution.phase_scaling import StateDay
+from learning.findings import Candidate, Findings, GroupAdds, GroupTest, Knob, LeverFinding
 from learning.half_life import HalfLife
 from learning.lessons import Forward, lesson_id, nominated
 from learning.parameters import Parameters
-from tests.laws.examples import EPOCH_MS, START_MS, some_evidence, some_stats, strong
+from tests.laws.examples import DAY_MS, EPOCH_MS, START_MS, some_evidence, some_stats, strong
 
 PARAMETERS = Parameters(insignificant_epochs=2, rest_ms=EPOCH_MS)
 GROUPS = ("pm.up.S1.a|entry", "pm.up.S1.b|exit", "pm.up.S2.a|add", "dm.alloc.new.buy|allocation")
@@ -152,6 +155,60 @@ def test_two_levers_of_one_place_are_two_lessons() -> None:
 )
 def test_a_lever_that_is_luck_or_next_to_nothing_is_none(found: LeverFinding) -> None:
     assert levers_found(found).lessons == {}
+
+
+def adds_found(*groups: str, days: int = 60, **worth: float) -> Book:
+    """A weekly epoch at which groups of adds sent their sums, four trades a day each."""
+    rng, epoch_at_ms = np.random.default_rng(1), START_MS + EPOCH_MS
+    while not is_due(epoch_at_ms, 7 * DAY_MS, MONDAY_AT_THREE_MS, PARAMETERS):
+        epoch_at_ms += EPOCH_MS
+    adds = [
+        GroupAdds(
+            group=group,
+            stats=some_stats(),
+            days=tuple(
+                StateDay(
+                    family="pm.up", state=group.split(".")[2], day=day, n=4,
+                    rr_q=round(100_000 * (4 * worth.get(group.split(".")[2], 0.0) + 1.8 * rng.normal())),
+                )
+                for day in range(days)
+            ),
+        )
+        for group in groups
+    ]  # fmt: skip
+    found = Findings(partition=0, epoch_at_ms=epoch_at_ms, adds=tuple(adds))
+    return close_epoch(Book(epoch_at_ms=epoch_at_ms - EPOCH_MS), [found], PARAMETERS)
+
+
+def test_a_state_that_adds_badly_is_one_candidate_in_each_of_its_groups() -> None:
+    book = adds_found("pm.up.S1.a|add", "pm.up.S1.b|add", "pm.up.S2.a|add", "pm.up.S2.b|add", "pm.up.S2.c|add", S1=-0.9)
+    assert {(lesson.group, lesson.lever, lesson.direction, lesson.ordinal) for lesson in book.lessons.values()} == {
+        ("pm.up.S1.a|add", "phase_scaling.S1", -1, 1),
+        ("pm.up.S1.b|add", "phase_scaling.S1", -1, 1),
+    }, "the other state, which looks good beside it, waits for its turn"
+    assert book.nominations == {"pm_tuning": 1}
+    assert {lesson.lever_basis for lesson in book.lessons.values()} == {"state"}
+    assert all(lesson.lever_target < 1.0 for lesson in book.lessons.values())
+    assert {lever.basis for lever in decision(book).levers} == {"state"}
+
+
+def test_a_loss_of_a_delta_is_no_reason_for_its_value() -> None:
+    assert levers_found(a_lever(evidence=strong(effect_rr=-0.4, error_rr=0.05))).lessons == {}
+
+
+def test_a_threshold_remembers_its_signal_and_where_it_rests() -> None:
+    lever = "signal_thresholds.wait_for_signal"
+    found = a_lever(lever, 0.6, basis="signal", signal="DX", neutral=0.25)
+    book = levers_found(found)
+    (lesson,) = book.lessons.values()
+    assert (lesson.lever_basis, lesson.lever_signal, lesson.lever_neutral) == ("signal", "DX", 0.25)
+    (told,) = decision(book).levers
+    assert (told.basis, told.signal, told.neutral) == ("signal", "DX", 0.25)
+    known = (Knob(group=GROUPS[0], lever=lever, signal="DX", neutral=0.25),)
+    assert decision(book).knobs == known
+    retired = msgspec.structs.replace(lesson, state="retired")
+    after = decision(msgspec.structs.replace(book, lessons={lesson.id: retired}))
+    assert (after.levers, after.knobs) == ((), known), "what was moved once may have been logged moved"
 
 
 def test_everything_looked_at_is_paid_for() -> None:

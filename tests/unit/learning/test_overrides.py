@@ -66,6 +66,26 @@ def test_each_type_stands_in_its_list() -> None:
     validate(dm)
 
 
+def a_tuning(lever: str, value: float, **fields: object) -> Lesson:
+    lesson, _ = nominated(
+        "pm_tuning", "pm", "pm.up.S1.a|entry", {}, some_evidence(), epoch_at_ms=START_MS, ordinal=1, lever=lever
+    )
+    return msgspec.structs.replace(lesson, **({"levers": {lever: value}, "state": "active"} | fields))
+
+
+def test_a_bound_on_any_signal_says_on_which() -> None:
+    lever = "signal_thresholds.wait_for_signal"
+    waiting = a_tuning(lever, 0.6, lever_signal="DX", lever_basis="signal", lever_neutral=0.25)
+    (found,) = published(a_tuning("entry_delay_bars", 1.0), waiting).pattern_overrides
+    assert found.levers == {"entry_delay_bars": 1.0, lever: 0.6}
+    assert found.signals == {lever: "DX"}
+    assert (
+        published(waiting).content_hash != published(msgspec.structs.replace(waiting, lever_signal="TS")).content_hash
+    )
+    (delayed,) = published(a_tuning("entry_delay_bars", 1.0)).pattern_overrides
+    assert "signals" not in msgspec.to_builtins(delayed), "a snapshot without such a bound is as it always was"
+
+
 @pytest.mark.parametrize(("version", "parent"), [(1, None), (2, 1), (9, 8)])
 def test_a_snapshot_knows_its_parent(version: int, parent: int | None) -> None:
     assert published(version=version).parent_version == parent

@@ -33,7 +33,20 @@ def nothing(_scope: Scope, _signals: dict[str, float]) -> float:
     return 0.0
 
 
-def traded(seed: int, edge: Edge = nothing, *, group: str = ADD, trades: int = 600, bars: bool = False) -> list[Any]:
+BOUNDS_NOTHING: dict[str, Any] = {
+    "min_ts_for_add": 0.0, "min_dx_for_add": 0.0, "max_edx_for_add": 1.0, "min_ox_for_trim": 0.0, "wait_for_signal": 0.0,
+}  # fmt: skip
+
+
+def traded(
+    seed: int,
+    edge: Edge = nothing,
+    *,
+    group: str = ADD,
+    trades: int = 600,
+    bars: bool = False,
+    knobs: dict[str, Any] = BOUNDS_NOTHING,
+) -> list[Any]:
     rng = np.random.default_rng(seed)
     found = []
     for i in range(trades):
@@ -44,17 +57,22 @@ def traded(seed: int, edge: Edge = nothing, *, group: str = ADD, trades: int = 6
         found.append(
             an_outcome(
                 f"a{i}", f"t{i}", group=group, scope=scope, rr=rr, action_at_ms=at_ms, closed_at_ms=at_ms + HOUR_MS,
-                controls=Controls(signals=signals, applied_knobs={"min_ts_for_add": 0.3 + 0.1 * (i % 3)}),
+                controls=Controls(signals=signals, applied_knobs=knobs),
             )
         )  # fmt: skip
     return found
 
 
-def searched(outcomes: list[Any], *accepted: AcceptedLever, before_ms: int = 2**60) -> GroupThresholds:
+def searched(
+    outcomes: list[Any],
+    *accepted: AcceptedLever,
+    before_ms: int = 2**60,
+    knobs: dict[tuple[str, str], float] | None = None,
+) -> GroupThresholds:
     cells: GroupCells = cells_of(outcomes)
     rows = cells.counted(START_MS)
     rows = rows[cells.column("closed_at_ms", rows) < before_ms]
-    return GroupThresholds(cells, rows, cells.column("rr_q", rows) / RR_SCALE, accepted, PARAMETERS)
+    return GroupThresholds(cells, rows, cells.column("rr_q", rows) / RR_SCALE, accepted, PARAMETERS, knobs=knobs)
 
 
 def what(found: LeverSearch) -> list[tuple[Scope, str, str]]:
@@ -160,9 +178,48 @@ def test_the_days_are_shared() -> None:
     assert found.error_rr == pytest.approx(2 / np.sqrt(60), rel=0.3)
 
 
-def test_the_trader_s_own_value_is_the_neutral() -> None:
-    assert searched(traded(8, trades=30)).knob(MIN_TS) == pytest.approx(0.4)
-    assert searched(traded(8, trades=30)).knob(MAX_EDX) is None
+def test_the_trader_s_own_value_is_the_neutral_as_it_was_before_it_was_moved() -> None:
+    mixed = [
+        an_outcome(f"a{i}", f"t{i}", group=ADD, controls=Controls(applied_knobs={"min_ts_for_add": knob}))
+        for i, knob in enumerate((0.2, 0.3, 0.3, 0.45, 0.1))
+    ]
+    assert searched(mixed).neutral(MIN_TS, "TS") == 0.3, "the decimal that the trader wrote, not its 32-bit float"
+    assert searched(mixed).neutral(MAX_EDX, "EDX") is None
+    assert searched(mixed, knobs={(MIN_TS, "TS"): 0.2}).neutral(MIN_TS, "TS") == 0.2
+    assert searched(mixed).neutral("wait_n_bars_after_trim", BARS_SINCE_TRIM) == 0.0
+
+
+def test_without_a_knob_there_is_nothing_to_be_stricter_than_and_nothing_is_paid_for() -> None:
+    outcomes = traded(1, lambda _, signals: 1.0 * (signals["TS"] >= 0.6), knobs={"max_edx_for_add": 50.0})
+    assert searched(outcomes).discover(ALPHA) == LeverSearch(tested_by_dims=(0, 0, 0, 0))
+
+
+@pytest.mark.parametrize(("knob", "is_found"), [(0.3, True), (0.6, False), (0.8, False)])
+def test_only_what_is_stricter_than_today_is_a_finding(knob: float, is_found: bool) -> None:
+    """Trades below today's bound are exceptions: nothing is asked of them, and looser bounds let in what nobody saw."""
+    outcomes = traded(1, lambda _, signals: 1.0 * (signals["TS"] >= 0.6), knobs={"min_ts_for_add": knob}, trades=900)
+    found = searched(outcomes).discover(ALPHA)
+    assert bool(what(found)) is is_found
+    for each in found.candidates:
+        assert each.evidence.target > knob
+        assert each.evidence.n <= 900 * (1.0 - knob) * 1.1
+
+
+def test_an_upper_bound_is_stricter_below() -> None:
+    outcomes = traded(2, lambda _, signals: -1.0 * (signals["EDX"] > 0.5), knobs={"max_edx_for_add": 0.8}, trades=900)
+    found = searched(outcomes).discover(ALPHA)
+    assert what(found) == [({}, MAX_EDX, "EDX")]
+    assert found.candidates[0].evidence.target == pytest.approx(0.5, abs=0.08)
+
+
+def test_an_entry_that_waits_for_one_signal_says_which() -> None:
+    """A knob for each signal: of those that have none, nothing is known."""
+    lever, knobs = "signal_thresholds.wait_for_signal", {"wait_for_signal": {"DX": 0.1}}
+    good = traded(3, lambda _, signals: 1.0 * (signals["DX"] >= 0.5), group=ENTRY, knobs=knobs)
+    assert what(searched(good).discover(ALPHA)) == [({}, lever, "DX")]
+    assert searched(good).neutral(lever, "DX") == 0.1
+    other = traded(3, lambda _, signals: 1.0 * (signals["TS"] >= 0.5), group=ENTRY, knobs=knobs)
+    assert what(searched(other).discover(ALPHA)) == []
 
 
 @settings(max_examples=10)
