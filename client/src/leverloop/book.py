@@ -18,7 +18,7 @@ from leverloop.matching import Group, Match, Profile, index
 from leverloop.patterns import ACTION_CATEGORIES, ActionCategory, canonical_pattern_key
 from leverloop.resolution import Reason, Resolution, Trace
 from leverloop.scope import DEFAULT_SCHEMA
-from leverloop.snapshot import Flags, Snapshot, override_id
+from leverloop.snapshot import Flags, Override, Snapshot, override_id
 
 __all__ = ["DEFAULT_HOLDOUT_SHARE", "OverrideBook"]
 
@@ -39,6 +39,8 @@ class OverrideBook:
         Share of trades that get no levers, in [0, 1].
     killed
         Whether the local kill switch is pulled.
+    overrides
+        The snapshot's overrides by id, where they are known already (`read_snapshot`).
 
     Raises
     ------
@@ -75,6 +77,7 @@ class OverrideBook:
         profile: Profile = "blended",
         holdout_share: float = DEFAULT_HOLDOUT_SHARE,
         killed: bool = False,
+        overrides: Mapping[str, Override] | None = None,
     ) -> None:
         if profile not in ("blended", "strict"):
             raise BadConfig(f"profile: expected blended or strict, was {profile!r}")
@@ -88,9 +91,9 @@ class OverrideBook:
         self.valid_until_ms: Final = snapshot.valid_until_ms if snapshot else 0
         self._shut: Final[Reason | None] = "KILLED" if killed else None if snapshot else "NOT_READY"
         self._held_out_below: Final = int(holdout_share * DRAWS)
-        self._groups: Final = (
-            index({override_id(o): o for o in snapshot.overrides()}, profile) if snapshot and not killed else {}
-        )
+        if snapshot is not None and overrides is None:
+            overrides = {override_id(override): override for override in snapshot.overrides()}
+        self._groups: Final = index(overrides, profile) if overrides and not killed else {}
         self._gates: Final = None if snapshot is None or snapshot.flags == Flags() else gates_of(snapshot.flags)
         self._all_dims: Final = len(DEFAULT_SCHEMA.modules[snapshot.module].dimensions) if snapshot else 0
 

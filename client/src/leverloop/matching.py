@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from operator import itemgetter
 from typing import Any, Final, Literal
 
@@ -24,7 +24,6 @@ GroupKey = tuple[str, ActionCategory]
 _N_SCALE: Final = 25.0  # S3's n_target: 25 trades bring a weight to 1 - 1/e of what it can be
 _DAY_MS: Final = 86_400_000
 _AT_HALF_LIFE: Final[dict[Profile, float]] = {"blended": -math.log(2.0), "strict": -1.0}  # logarithm of the decay
-_TERMS: Final = 2
 
 CAPITAL_OF: Final[dict[ActionCategory, tuple[str, ...]]] = {
     category: tuple(sorted(lever.name for lever in levers_of(category, "capital"))) for category in ACTION_CATEGORIES
@@ -88,12 +87,20 @@ def prepared(
 
 
 def _terms(levers: Mapping[str, float], category: ActionCategory) -> Terms | None:
-    terms = [
-        (1.0, math.log(levers[name]), levers[name]) if name in levers else _NO_TERM for name in CAPITAL_OF[category]
-    ]
-    if all(term is _NO_TERM for term in terms):
+    found: list[float] = []
+    moved = False
+    for name in CAPITAL_OF[category]:
+        value = levers.get(name)
+        if value is None:
+            found += _NO_TERM
+        else:
+            found += (1.0, math.log(value), value)
+            moved = True
+    if not moved:
         return None
-    return (*terms[0], *(terms[1] if len(terms) == _TERMS else _NO_TERM))
+    one, log_one, value_one, *other = found
+    two, log_two, value_two = other or _NO_TERM
+    return one, log_one, value_one, two, log_two, value_two
 
 
 Vocabulary = tuple[tuple[str, dict[Any, int], int], ...]
@@ -147,55 +154,74 @@ def index(overrides: Mapping[str, Override], profile: Profile) -> dict[GroupKey,
     >>> index({}, "blended")
     {}
     """
-    groups: dict[GroupKey, list[tuple[str, Override]]] = {}
-    values: dict[str, dict[Any, int]] = {}
-    places = 0
+    members: dict[GroupKey, list[tuple[str, Override]]] = {}
     for key, override in overrides.items():
         if override.lesson.enabled:
-            groups.setdefault((override.pattern_key, override.action_category), []).append((key, override))
-            for name, value in override.scope.items():
-                known = values.setdefault(name, {})
-                if value not in known:  # interned: a look-up with the trader's own literal compares no characters
-                    known[sys.intern(value) if isinstance(value, str) else value] = places
-                    places += 1
-    vocabulary = tuple((sys.intern(name), values[name], places + i) for i, name in enumerate(sorted(values)))
-    return {group: _group(sorted(members, key=_KEY), vocabulary, profile) for group, members in groups.items()}
+            members.setdefault((override.pattern_key, override.action_category), []).append((key, override))
+    sorted_groups = {group: _Sorted(sorted(found, key=_KEY), profile) for group, found in members.items()}
+    vocabulary = _vocabulary(sorted_groups.values())
+    return {group: found.group(vocabulary) for group, found in sorted_groups.items()}
 
 
 _KEY: Final = itemgetter(0)
 
 
-def _group(overrides: Sequence[tuple[str, Override]], vocabulary: Vocabulary, profile: Profile) -> Group:
-    members = Counter(override.lesson.factor_id for _, override in overrides)
-    pairs = [
-        (prepared(o, profile, shares_factor=members[o.lesson.factor_id] > 1, key=key), o.scope) for key, o in overrides
-    ]
-    pairs.sort(key=lambda pair: pair[0].terms is None)  # stable: ids stay in order within a kind
-    asking: dict[str, dict[Any, int]] = {}
-    bit = 1 << len(pairs)
-    for _, scope in pairs:
-        bit >>= 1
-        for name, value in scope.items():
-            asked = asking.setdefault(name, {})
-            asked[value] = asked.get(value, 0) | bit
-    everything = (1 << len(pairs)) - 1
-    return Group(
-        matches=tuple(match for match, _ in pairs),
-        everything=everything,
-        execution=(1 << sum(match.terms is None for match, _ in pairs)) - 1,
-        vocabulary=vocabulary,
-        passing=_passing(asking, vocabulary, everything),
-    )
+class _Sorted:
+    """Matches of one group in order, and who of them asks for which value, as bit sets."""
+
+    def __init__(self, overrides: Sequence[tuple[str, Override]], profile: Profile) -> None:
+        members = Counter([override.lesson.factor_id for _, override in overrides])
+        pairs = [
+            (prepared(o, profile, shares_factor=members[o.lesson.factor_id] > 1, key=key), o.scope)
+            for key, o in overrides
+        ]
+        pairs.sort(key=_is_execution)  # stable: ids stay in order within a kind
+        self.matches: Final = tuple([match for match, _ in pairs])
+        self.asking: Final[dict[str, dict[Any, int]]] = {}
+        bit = 1 << len(pairs)
+        for _, scope in pairs:
+            bit >>= 1
+            for name, value in scope.items():
+                asked = self.asking.get(name)
+                if asked is None:
+                    asked = self.asking[name] = {}
+                asked[value] = asked.get(value, 0) | bit
+
+    def group(self, vocabulary: Vocabulary) -> Group:
+        """Group with its table for a vocabulary."""
+        everything = (1 << len(self.matches)) - 1
+        table = [everything] * (sum(len(places) for _, places, _ in vocabulary) + len(vocabulary))
+        for name, places, otherwise in vocabulary:
+            asked = self.asking.get(name)
+            if asked:
+                indifferent = everything
+                for bits in asked.values():
+                    indifferent &= ~bits
+                for value, place in places.items():
+                    table[place] = asked.get(value, 0) | indifferent
+                table[otherwise] = indifferent
+        return Group(
+            matches=self.matches,
+            everything=everything,
+            execution=(1 << sum([match.terms is None for match in self.matches])) - 1,
+            vocabulary=vocabulary,
+            passing=tuple(table),
+        )
 
 
-def _passing(asking: Mapping[str, Mapping[Any, int]], vocabulary: Vocabulary, everything: int) -> tuple[int, ...]:
-    table = [0] * (sum(len(places) for _, places, _ in vocabulary) + len(vocabulary))
-    for name, places, otherwise in vocabulary:
-        asked = asking.get(name, {})
-        indifferent = everything
-        for bits in asked.values():
-            indifferent &= ~bits
-        for value, place in places.items():
-            table[place] = asked.get(value, 0) | indifferent
-        table[otherwise] = indifferent
-    return tuple(table)
+def _is_execution(pair: tuple[Match, Any]) -> bool:
+    return pair[0].terms is None
+
+
+def _vocabulary(groups: Iterable[_Sorted]) -> Vocabulary:
+    """Every value that a group asks for, with a place; interned, so that the trader's own literals are found fast."""
+    values: dict[str, dict[Any, int]] = {}
+    places = 0
+    for group in groups:
+        for name, asked in group.asking.items():
+            known = values.setdefault(sys.intern(name), {})
+            for value in asked:
+                if value not in known:
+                    known[sys.intern(value) if isinstance(value, str) else value] = places
+                    places += 1
+    return tuple((name, values[name], places + i) for i, name in enumerate(sorted(values)))

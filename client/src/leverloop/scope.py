@@ -154,9 +154,16 @@ def scope_hash(scope: Mapping[str, ScopeValue]) -> str:
     >>> scope_hash({"bucket": "micro", "macro_phase": "Dip"}) == scope_hash({"macro_phase": "Dip", "bucket": "micro"})
     True
     """
-    canonical = DEFAULT_SCHEMA.ordered(scope)
-    canonical |= {name: scope[name] for name in sorted(scope) if name not in canonical}
+    try:
+        names = sorted(scope, key=_PLACES.__getitem__)
+    except KeyError:
+        names = sorted(scope, key=_place)
+    canonical = {name: scope[name] for name in names}
     return hashlib.blake2b(msgspec.json.encode(canonical), digest_size=16).hexdigest()
+
+
+def _place(name: str) -> str:
+    return _PLACES.get(name) or f"~{name}"  # behind every digit
 
 
 def _default() -> ScopeSchema:
@@ -198,3 +205,4 @@ def _default() -> ScopeSchema:
 
 DEFAULT_SCHEMA: Final = _default()
 """Spec section 3's table; a PM learns from the full lattice of ten dimensions, a DM from four of fourteen."""
+_PLACES: Final = {dimension.name: f"{dimension.bit:02d}" for dimension in DEFAULT_SCHEMA.dimensions}

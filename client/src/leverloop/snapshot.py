@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
 from typing import Annotated, Final, Literal
 
 import msgspec
 
 from leverloop.diagnosis import check_finite
 from leverloop.errors import BadInput
-from leverloop.levers import ANY_SIGNAL, CAPITAL_LEVERS, EXECUTION_LEVERS, LEVERS
+from leverloop.levers import CAPITAL_LEVERS, EXECUTION_LEVERS, LEVERS
 from leverloop.patterns import ActionCategory, Module, canonical_pattern_key
+from leverloop.piecewise import cut
 from leverloop.scope import ScopeValue, scope_hash
 
 __all__ = [
@@ -25,7 +28,9 @@ __all__ = [
     "content_hash",
     "decode_snapshot",
     "encode_snapshot",
+    "in_order",
     "override_id",
+    "read_snapshot",
     "sealed",
     "validate",
 ]
@@ -43,7 +48,7 @@ _LEVERS_OF_TYPE: Final[dict[OverrideType, frozenset[str]]] = {
 }
 
 
-class OverrideStats(msgspec.Struct, frozen=True, kw_only=True):
+class OverrideStats(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What the blend weighs an override by; `updated_at_ms` is the event time of its last evidence."""
 
     edge_raw: float
@@ -53,7 +58,7 @@ class OverrideStats(msgspec.Struct, frozen=True, kw_only=True):
     updated_at_ms: Count
 
 
-class LessonRef(msgspec.Struct, frozen=True, kw_only=True):
+class LessonRef(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The lesson behind an override."""
 
     id: str
@@ -64,7 +69,7 @@ class LessonRef(msgspec.Struct, frozen=True, kw_only=True):
     created_at_ms: Count
 
 
-class Override(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Override(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Levers for every action of a group whose live scope contains the override's scope."""
 
     type: OverrideType
@@ -75,8 +80,6 @@ class Override(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Lever name of spec section 8 (``size_mult``, ``phase_scaling.S1``, ...) -> value."""
     stats: OverrideStats
     lesson: LessonRef
-    signals: dict[str, str] = {}
-    """Lever name -> the signal that it bounds, where the name does not say it (``wait_for_signal``)."""
 
 
 class Flags(msgspec.Struct, frozen=True, kw_only=True):
@@ -141,6 +144,14 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
 
 _ENCODER: Final = msgspec.json.Encoder(order="sorted")
 _DECODER: Final = msgspec.json.Decoder(Snapshot)
+_OVERRIDES_DECODER: Final = msgspec.json.Decoder(list[Override])
+_LISTS: Final[dict[str, OverrideType]] = {
+    "alloc_overrides": "dm_alloc", "pattern_overrides": "pm_tuning", "pattern_strength_overrides": "pm_strength",
+}  # fmt: skip
+"""Field -> type of the overrides in it; in the order of JSON with sorted keys."""
+_HASH_CHARS: Final = 32
+_SORTED_AT_ONCE: Final = 1_000  # a sixth of a millisecond
+_HASHED_AT_ONCE: Final = 64  # 40 KB: hashing them releases the interpreter, hashing one would not
 
 
 def override_id(override: Override) -> str:
@@ -157,17 +168,48 @@ def override_id(override: Override) -> str:
     return f"{override.type}|{override.pattern_key}|{override.action_category}|{scope_hash(override.scope)}"
 
 
-def content_hash(snapshot: Snapshot) -> str:
-    """Hash over what is applied: epoch, flags, overrides, coefficients, configuration (spec section 11)."""
-    applied = (
-        snapshot.module,
-        snapshot.epoch_at_ms,
-        snapshot.flags,
-        sorted(((override_id(o), o) for o in snapshot.overrides()), key=lambda pair: pair[0]),
-        snapshot.coefficients,
-        snapshot.config_hash,
-    )
-    return hashlib.blake2b(_ENCODER.encode(applied), digest_size=16).hexdigest()
+def content_hash(snapshot: Snapshot, encoded: Mapping[str, bytes] | None = None) -> str:
+    """Hash over what is applied: epoch, flags, overrides, coefficients, configuration (spec section 11).
+
+    Parameters
+    ----------
+    snapshot
+        What is applied.
+    encoded
+        JSON of each override with its id, by id, where that is known already.
+
+    Notes
+    -----
+    It is the hash of one JSON array, which is never made as a whole: other threads get their turn.
+    """
+    if encoded is None:
+        encoded = {key: _ENCODER.encode((key, o)) for key, o in ((override_id(o), o) for o in snapshot.overrides())}
+    head = _ENCODER.encode((snapshot.module, snapshot.epoch_at_ms, snapshot.flags))
+    digest = hashlib.blake2b(head[:-1] + b",[", digest_size=16)
+    comma, ordered = b"", in_order(list(encoded))
+    while batch := [encoded[key] for key in islice(ordered, _HASHED_AT_ONCE)]:
+        digest.update(comma + b",".join(batch))
+        comma = b","
+    digest.update(b"]," + _ENCODER.encode((snapshot.coefficients, snapshot.config_hash))[1:])
+    return digest.hexdigest()
+
+
+def in_order(ids: list[str], tail_chars: int = _HASH_CHARS) -> Iterator[str]:
+    """Ids of overrides, sorted a thousand at a time: parted by group first, then by digits of the hash.
+
+    Examples
+    --------
+    >>> list(in_order(["b", "a"]))
+    ['a', 'b']
+    """
+    if len(ids) <= _SORTED_AT_ONCE or not tail_chars:
+        yield from sorted(ids)
+        return
+    parts: dict[str, list[str]] = {}
+    for key in ids:
+        parts.setdefault(key[:-tail_chars], []).append(key)
+    for part in sorted(parts):
+        yield from in_order(parts[part], tail_chars - 2)
 
 
 def sealed(snapshot: Snapshot) -> Snapshot:
@@ -191,9 +233,38 @@ def encode_snapshot(snapshot: Snapshot) -> bytes:
 
 def decode_snapshot(raw: bytes) -> Snapshot:
     """Return a validated snapshot; BadInput says why there is none to be had from these bytes."""
-    snapshot = _decoded(raw)
-    validate(snapshot)
-    return snapshot
+    return read_snapshot(raw)[0]
+
+
+def read_snapshot(raw: bytes) -> tuple[Snapshot, dict[str, Override]]:
+    """Return a validated snapshot and its overrides by id, or raise as `decode_snapshot` does.
+
+    Decoded in pieces where the bytes are laid out as `encode_snapshot` does: no step keeps other threads
+    waiting for longer than a fraction of a millisecond, however many overrides there are.
+    """
+    return _read_in_pieces(raw) or _validated(_decoded(raw))
+
+
+def _read_in_pieces(raw: bytes) -> tuple[Snapshot, dict[str, Override]] | None:
+    pieces = cut(raw, tuple(_LISTS))
+    if pieces is None:
+        return None
+    try:
+        envelope = _DECODER.decode(pieces.envelope)
+        checked = _Checked(envelope.module)
+        lists: dict[str, tuple[Override, ...]] = {}
+        for name, spans in zip(_LISTS, pieces.spans, strict=True):
+            listed: list[Override] = []
+            for start, end in spans:
+                piece = _OVERRIDES_DECODER.decode(b"[%b]" % raw[start:end])
+                checked.take(_LISTS[name], piece)  # at once, while they are in the processor's cache
+                listed += piece
+            lists[name] = tuple(listed)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None  # decoded in one go, the error names its place
+    snapshot = msgspec.structs.replace(envelope, **lists)
+    checked.seal(snapshot)
+    return snapshot, checked.found
 
 
 def _decoded(raw: bytes) -> Snapshot:
@@ -203,41 +274,72 @@ def _decoded(raw: bytes) -> Snapshot:
         raise BadInput("snapshot", f"a snapshot of schema version 1 ({error})") from error
 
 
-def validate(snapshot: Snapshot) -> None:
+def validate(snapshot: Snapshot) -> dict[str, Override]:
     """Refuse a snapshot that must never be applied: BadInput names the override and the lever.
 
     Checks bounds and finiteness of every lever, levers against type and category, types against the list
     they stand in, duplicate keys, the module of every override, its numbers, and the content hash.
 
+    Returns
+    -------
+    dict
+        The overrides by id.
+
     Notes
     -----
     Source: spec sections 8 and 11.
     """
-    seen: set[str] = set()
-    for listed, override in _listed(snapshot):
-        key = override_id(override)
-        if override.type != listed:
-            raise BadInput(key, f"the list of {override.type}", f"that of {listed}")
-        if key in seen:
-            raise BadInput(key, "each override once", "a duplicate key")
-        seen.add(key)
-        if canonical_pattern_key(override.pattern_key, snapshot.module) != override.pattern_key:
-            raise BadInput(key, f"a canonical pattern key of module {snapshot.module}", override.pattern_key)
-        if not override.scope and listed != "pm_tuning":  # a lever's value is not relative to the group's others
-            raise BadInput(key, "a scope with at least one dimension", override.scope)
-        _validate_levers(key, override)
-        check_finite({key: msgspec.to_builtins((override.stats, override.lesson))})
-    if snapshot.content_hash != content_hash(snapshot):
-        raise BadInput("content_hash", content_hash(snapshot), snapshot.content_hash)
+    return _validated(snapshot)[1]
 
 
-def _listed(snapshot: Snapshot) -> Iterator[tuple[OverrideType, Override]]:
-    for override in snapshot.pattern_strength_overrides:
-        yield "pm_strength", override
-    for override in snapshot.pattern_overrides:
-        yield "pm_tuning", override
-    for override in snapshot.alloc_overrides:
-        yield "dm_alloc", override
+def _validated(snapshot: Snapshot) -> tuple[Snapshot, dict[str, Override]]:
+    checked = _Checked(snapshot.module)
+    for name, listed in _LISTS.items():
+        checked.take(listed, getattr(snapshot, name))
+    checked.seal(snapshot)
+    return snapshot, checked.found
+
+
+class _Checked:
+    """Overrides of a snapshot that were found good, by id, with the bytes that its hash is made of."""
+
+    def __init__(self, module: Module) -> None:
+        self.found: Final[dict[str, Override]] = {}
+        self._encoded: Final[dict[str, bytes]] = {}
+        self._module: Final[Module] = module
+        self._canonical: Final[set[str]] = set()
+
+    def take(self, listed: OverrideType, overrides: Iterable[Override]) -> None:
+        """Check overrides of the list of a type."""
+        for override in overrides:
+            key = override_id(override)
+            if override.type != listed:
+                raise BadInput(key, f"the list of {override.type}", f"that of {listed}")
+            if key in self.found:
+                raise BadInput(key, "each override once", "a duplicate key")
+            if override.pattern_key not in self._canonical:
+                if canonical_pattern_key(override.pattern_key, self._module) != override.pattern_key:
+                    raise BadInput(key, f"a canonical pattern key of module {self._module}", override.pattern_key)
+                self._canonical.add(override.pattern_key)
+            if not override.scope and listed != "pm_tuning":  # a lever's value is not relative to the group's others
+                raise BadInput(key, "a scope with at least one dimension", override.scope)
+            _validate_levers(key, override)
+            _validate_numbers(key, override)
+            self.found[key] = override
+            self._encoded[key] = _ENCODER.encode((key, override))
+
+    def seal(self, snapshot: Snapshot) -> None:
+        """Check that the hash is that of what was taken."""
+        expected = content_hash(snapshot, self._encoded)
+        if snapshot.content_hash != expected:
+            raise BadInput("content_hash", expected, snapshot.content_hash)
+
+
+def _validate_numbers(key: str, override: Override) -> None:
+    stats, lesson = override.stats, override.lesson
+    numbers = stats.edge_raw + stats.variance + stats.half_life_days + lesson.strength + lesson.decay_halflife_hours
+    if not math.isfinite(numbers):  # finite numbers may add up to infinity as well: that check lets them pass
+        check_finite({key: msgspec.to_builtins((stats, lesson))})
 
 
 def _validate_levers(key: str, override: Override) -> None:
@@ -249,6 +351,3 @@ def _validate_levers(key: str, override: Override) -> None:
             raise BadInput(f"{key}: {name}", f"a category of {', '.join(lever.categories)}", override.action_category)
         if not lever.holds(value):
             raise BadInput(f"{key}: {name}", f"a number in {lever.low:g}..{lever.high:g}", value)
-    for name in override.signals:
-        if name not in override.levers or name not in ANY_SIGNAL:
-            raise BadInput(f"{key}: signals", "levers of the override that bound any signal", name)
