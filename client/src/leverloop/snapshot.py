@@ -12,7 +12,7 @@ import msgspec
 
 from leverloop.diagnosis import check_finite
 from leverloop.errors import BadInput
-from leverloop.levers import CAPITAL_LEVERS, EXECUTION_LEVERS, LEVERS
+from leverloop.levers import ANY_SIGNAL, CAPITAL_LEVERS, EXECUTION_LEVERS, LEVERS
 from leverloop.patterns import ActionCategory, Module, canonical_pattern_key
 from leverloop.piecewise import cut
 from leverloop.scope import ScopeValue, scope_hash
@@ -69,7 +69,7 @@ class LessonRef(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     created_at_ms: Count
 
 
-class Override(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class Override(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """Levers for every action of a group whose live scope contains the override's scope."""
 
     type: OverrideType
@@ -80,6 +80,8 @@ class Override(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Lever name of spec section 8 (``size_mult``, ``phase_scaling.S1``, ...) -> value."""
     stats: OverrideStats
     lesson: LessonRef
+    signals: dict[str, str] = {}
+    """Lever name -> the signal that it bounds, where the name does not say it (``wait_for_signal``)."""
 
 
 class Flags(msgspec.Struct, frozen=True, kw_only=True):
@@ -351,3 +353,6 @@ def _validate_levers(key: str, override: Override) -> None:
             raise BadInput(f"{key}: {name}", f"a category of {', '.join(lever.categories)}", override.action_category)
         if not lever.holds(value):
             raise BadInput(f"{key}: {name}", f"a number in {lever.low:g}..{lever.high:g}", value)
+    for name in override.signals:
+        if name not in override.levers or name not in ANY_SIGNAL:
+            raise BadInput(f"{key}: signals", "levers of the override that bound any signal", name)
