@@ -147,7 +147,7 @@ async def _trade(
     """Trade until told to stop, for so many seconds, or to the market's end; say whether it was the end."""
     feed = open_feed(settings.broker_url)
     live = LiveBook(feed, "pm", kill_file=settings.data_dir / "KILL")
-    async with open_emitter(settings.broker_url) as emitter, _following(live):
+    async with open_emitter(settings.broker_url, buffer_dir=settings.data_dir / "emit") as emitter, _following(live):
         until = asyncio.Event()
         showing = asyncio.create_task(_show(view, live, worker))
         waiting = asyncio.create_task(_wait(told, seconds, until))

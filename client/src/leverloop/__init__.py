@@ -17,7 +17,7 @@ if TYPE_CHECKING:
         apply_pattern_strength_overrides,
     )
     from leverloop.book import OverrideBook
-    from leverloop.emit import Emitter, open_emitter
+    from leverloop.emit import Emitter, EmitterStatus, open_blocking_emitter, open_emitter
     from leverloop.errors import BadConfig, BadInput, InvariantBroken, LeverloopError, Unavailable
     from leverloop.events import (
         ActionLogged,
@@ -44,6 +44,7 @@ __all__ = [
     "Decision",
     "DecisionOverride",
     "Emitter",
+    "EmitterStatus",
     "Feed",
     "FeedRecord",
     "InvariantBroken",
@@ -63,6 +64,7 @@ __all__ = [
     "apply_pattern_strength_overrides",
     "canonical_pattern_key",
     "decode_snapshot",
+    "open_blocking_emitter",
     "open_emitter",
     "open_feed",
     "regime_scope",
@@ -76,7 +78,7 @@ _NAMES_OF: Final = {
         "apply_pattern_strength_overrides",
     ),
     "book": ("OverrideBook",),
-    "emit": ("Emitter", "open_emitter"),
+    "emit": ("Emitter", "EmitterStatus", "open_blocking_emitter", "open_emitter"),
     "errors": ("BadConfig", "BadInput", "InvariantBroken", "LeverloopError", "Unavailable"),
     "events": (
         "ActionLogged", "Controls", "Counterfactual", "Decision", "DecisionOverride", "Regime", "TradeClosed",

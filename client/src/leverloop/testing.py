@@ -10,9 +10,11 @@ from collections.abc import AsyncIterator, Mapping
 from types import TracebackType
 from typing import Any, Final, Self
 
+from leverloop.emit import EmitterStatus
 from leverloop.errors import Unavailable
 from leverloop.events import ActionLogged, TradeClosed, encode
 from leverloop.feeds import FeedRecord
+from leverloop.heartbeat import Heartbeat, encode_heartbeat
 from leverloop.levers import LEVERS
 from leverloop.patterns import ActionCategory, Module
 from leverloop.scope import ScopeValue
@@ -117,7 +119,7 @@ def make_snapshot(*overrides: Override, version: int = 1, module: Module = "pm",
 
 
 class MemoryFeed:
-    """Feed of what a test publishes: snapshots, raw bytes, or an error that the source is to raise.
+    """Feed of what a test publishes: snapshots, heartbeats, raw bytes, or an error that the source is to raise.
 
     Examples
     --------
@@ -126,20 +128,23 @@ class MemoryFeed:
     """
 
     def __init__(self) -> None:
-        self._items: Final[list[bytes | Exception]] = []
+        self._items: Final[list[Heartbeat | bytes | Exception]] = []
         self._next = 0
         self._closed = False
         self._news: Final = asyncio.Event()
         self._idle: Final = asyncio.Event()
 
-    def publish(self, *items: Snapshot | bytes | Exception) -> None:
+    def publish(self, *items: Snapshot | Heartbeat | bytes | Exception) -> None:
         """Put items behind what was published before."""
         self._items.extend(encode_snapshot(item) if isinstance(item, Snapshot) else item for item in items)
         self._idle.clear()
         self._news.set()
 
-    async def follow(self, module: str) -> AsyncIterator[FeedRecord]:  # noqa: ARG002 - a test knows its module
-        """Yield what was published, in order; raise what is an error, and go on behind it when followed again."""
+    async def follow(self, *keys: str) -> AsyncIterator[FeedRecord]:
+        """Yield what was published, in order; raise what is an error, and go on behind it when followed again.
+
+        Heartbeats have the last of the keys that are followed, everything else has the first.
+        """
         while not self._closed:
             if self._next == len(self._items):
                 self._idle.set()
@@ -150,7 +155,8 @@ class MemoryFeed:
             self._next += 1
             if isinstance(item, Exception):
                 raise item
-            yield FeedRecord(value=item, offset=self._next - 1, received_at_ms=AT_MS)
+            key, value = (keys[-1], encode_heartbeat(item)) if isinstance(item, Heartbeat) else (keys[0], item)
+            yield FeedRecord(key=key, value=value, offset=self._next - 1, received_at_ms=AT_MS)
 
     async def handled(self) -> None:
         """Return when everything published has been taken and its reader has come back for more."""
@@ -181,6 +187,7 @@ class MemoryEmitter:
         self.trades: Final[list[TradeClosed]] = []
         self._capacity_count: Final = capacity_count
         self._waiting_count = 0
+        self._untaken_count = 0
 
     def log_action(self, action: ActionLogged) -> None:
         """Take an action; BadInput or Unavailable as from a real emitter."""
@@ -195,12 +202,25 @@ class MemoryEmitter:
     def _admit(self, event: ActionLogged | TradeClosed) -> None:
         encode(event)
         if self._waiting_count >= self._capacity_count:
+            self._untaken_count += 1
             raise Unavailable(f"emitter in memory: {self._capacity_count} events wait for a flush")
         self._waiting_count += 1
 
-    async def flush(self) -> None:
+    async def flush(self, timeout_s: float | None = None) -> None:  # noqa: ARG002 - it takes no time
         """Make room again."""
         self._waiting_count = 0
+
+    def status(self) -> EmitterStatus:
+        """Counters, as those of a real emitter."""
+        taken_count = len(self.actions) + len(self.trades)
+        return EmitterStatus(
+            taken_count=taken_count,
+            untaken_count=self._untaken_count,
+            sent_count=taken_count - self._waiting_count,
+            waiting_count=self._waiting_count,
+            connected=True,
+            trouble="",
+        )
 
     async def close(self) -> None:
         """Flush."""

@@ -65,7 +65,7 @@ async def test_what_was_flushed_is_on_disk_in_order_at_its_partition(path: Path)
             emitter.log_action(item)
         emitter.log_trade(trade("t3"))
         await emitter.flush()
-        assert emitter.waiting == 0
+        assert emitter.status().waiting_count == 0
         found = written(path, ACTIONS_TOPIC)
         for partition, records in found.items():
             expected = [a for a in actions if partition_of(a.trade_id.encode(), PARTITIONS) == partition]
@@ -88,14 +88,14 @@ async def test_logging_goes_on_while_the_log_is_locked_and_is_written_afterwards
     async with emitter:
         for i in range(3):
             emitter.log_action(action(i))
-        with pytest.raises(Unavailable, match="buffer full: 3 records wait"):
+        with pytest.raises(Unavailable, match="buffer full: 3 events wait"):
             emitter.log_action(action(3))
-        with pytest.raises(Unavailable, match=r"3 records are not in .* after 0\.05 s"):
+        with pytest.raises(Unavailable, match=r"3 events are not in .* after 0\.05 s"):
             await emitter.flush()
         other.execute("ROLLBACK")
         other.close()
         async with asyncio.timeout(20):
-            while emitter.waiting:
+            while emitter.status().waiting_count:
                 try:
                     await emitter.flush()
                 except Unavailable:
@@ -108,7 +108,7 @@ async def test_an_event_that_breaks_its_contract_is_not_taken(path: Path) -> Non
     async with EmbeddedEmitter(path) as emitter:
         with pytest.raises(BadInput, match="trade_id"):
             emitter.log_trade(trade(trade_id=""))
-        assert emitter.waiting == 0
+        assert emitter.status().waiting_count == 0
 
 
 async def test_a_topic_that_does_not_exist_is_found_out_at_once(tmp_path: Path) -> None:

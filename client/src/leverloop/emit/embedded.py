@@ -1,5 +1,7 @@
 """Events to the embedded log: buffered in memory, appended in batches by a thread of their own.
 
+The log is a file on this disk: there is no broker to wait for, only other writers, for milliseconds.
+
 1. `log_action` and `log_trade` put a record into the buffer and return.
 2. A task hands the oldest records to the thread, which appends them in one transaction: one fsync a batch.
 3. A record leaves the buffer when its batch is on disk; a batch that failed is there not at all, and is tried again.
@@ -9,6 +11,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections import deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +22,7 @@ from typing import Final, Self, TypeVar
 
 from leverloop.clock import now_ms
 from leverloop.embedded_log import EmbeddedLog, NewRecord, Topic
-from leverloop.emit import ACTIONS_TOPIC, TRADES_TOPIC
+from leverloop.emit import ACTIONS_TOPIC, TRADES_TOPIC, EmitterStatus
 from leverloop.errors import BadConfig, InvariantBroken, Unavailable
 from leverloop.events import ActionLogged, TradeClosed, encode
 from leverloop.partitions import partition_of
@@ -32,7 +35,7 @@ Answer = TypeVar("Answer")
 
 
 class EmbeddedEmitter:
-    """Emitter to an embedded log; belongs to one event loop, all methods are called on its thread.
+    """Emitter to an embedded log: opened, flushed and closed in one event loop; any thread may log.
 
     Parameters
     ----------
@@ -43,7 +46,7 @@ class EmbeddedEmitter:
     buffer_records
         How many records may wait for the disk.
     flush_timeout_s
-        How long `flush` waits.
+        How long `flush` and `close` wait.
     clock_ms
         Wall clock, for the time of a record.
     """
@@ -66,19 +69,14 @@ class EmbeddedEmitter:
         self._clock_ms: Final = clock_ms
         self._partitions: dict[str, int] = {}
         self._buffer: Final[deque[NewRecord]] = deque()
-        self._logged = 0
-        self._durable = 0
+        self._taking: Final = threading.Lock()
+        self._taken_count = self._untaken_count = self._sent_count = 0
         self._work: Final = asyncio.Event()
         self._progress: Final = asyncio.Event()
         self._trouble = ""
         self._thread: ThreadPoolExecutor | None = None
         self._log: EmbeddedLog | None = None
         self._writer: asyncio.Task[None] | None = None
-
-    @property
-    def waiting(self) -> int:
-        """How many records are not on disk."""
-        return len(self._buffer)
 
     def log_action(self, action: ActionLogged) -> None:
         """Take an action; `Unavailable` when the buffer is full, `BadInput` for one that breaks its contract."""
@@ -88,26 +86,43 @@ class EmbeddedEmitter:
         """Take a closed trade, as `log_action` takes an action."""
         self._take(self._trades_topic, trade.trade_id, encode(trade))
 
-    async def flush(self) -> None:
+    async def flush(self, timeout_s: float | None = None) -> None:
         """Return when everything taken so far is on disk.
+
+        Parameters
+        ----------
+        timeout_s
+            How long to wait, in seconds; None: `flush_timeout_s`.
 
         Raises
         ------
         Unavailable
-            After `flush_timeout_s`, with the number of records that are not. They are tried on.
+            After that time, with the number of events that are not. They are tried on.
         """
-        until = self._logged
+        until = self._taken_count
+        patience_s = self._flush_timeout_s if timeout_s is None else timeout_s
         try:
-            async with asyncio.timeout(self._flush_timeout_s):
-                while self._durable < until:
+            async with asyncio.timeout(patience_s):
+                while self._sent_count < until:
                     self._check_writer()
                     self._progress.clear()
                     await self._progress.wait()
         except TimeoutError as error:
             raise Unavailable(
-                f"{self.waiting} records are not in {self._path} after {self._flush_timeout_s} s "
+                f"{len(self._buffer)} events are not in {self._path} after {patience_s} s "
                 f"({self._trouble or 'no answer'})"
             ) from error
+
+    def status(self) -> EmitterStatus:
+        """Counters and trouble; from any thread, and after `close` as it ended."""
+        return EmitterStatus(
+            taken_count=self._taken_count,
+            untaken_count=self._untaken_count,
+            sent_count=self._sent_count,
+            waiting_count=self._taken_count - self._sent_count,
+            connected=self._log is not None,
+            trouble=self._trouble,
+        )
 
     async def close(self) -> None:
         """Flush, then give up the file; raises what `flush` raises, and nothing is kept after it."""
@@ -155,29 +170,34 @@ class EmbeddedEmitter:
         return {name: topic.partitions for name, topic in topics.items()}
 
     def _take(self, topic: str, trade_id: str, value: bytes) -> None:
-        self._check_writer()
-        if len(self._buffer) >= self._buffer_records:
-            raise Unavailable(
-                f"buffer full: {self.waiting} records wait for {self._path} ({self._trouble or 'no answer'})"
-            )
+        loop = self._check_writer()
         key = trade_id.encode()
-        self._buffer.append(
-            NewRecord(
-                topic=topic,
-                partition=partition_of(key, self._partitions[topic]),
-                key=key,
-                value=value,
-                timestamp_ms=self._clock_ms(),
-            )
+        record = NewRecord(
+            topic=topic,
+            partition=partition_of(key, self._partitions[topic]),
+            key=key,
+            value=value,
+            timestamp_ms=self._clock_ms(),
         )
-        self._logged += 1
-        self._work.set()
+        with self._taking:
+            if len(self._buffer) >= self._buffer_records:
+                self._untaken_count += 1
+                raise Unavailable(
+                    f"buffer full: {len(self._buffer)} events wait for {self._path}, the limit is "
+                    f"{self._buffer_records} (buffer_records); they go when it answers ({self._trouble or 'it does'})"
+                )
+            self._buffer.append(record)
+            self._taken_count += 1
+            first = len(self._buffer) == 1
+        if first:  # else the writer has not come to its end
+            loop.call_soon_threadsafe(self._work.set)
 
     async def _write(self, log: EmbeddedLog) -> None:
         while True:
             self._work.clear()
             while self._buffer:
-                batch = list(islice(self._buffer, _BATCH_RECORDS))
+                with self._taking:
+                    batch = list(islice(self._buffer, _BATCH_RECORDS))
                 try:
                     await self._in_thread(lambda records=batch: log.append(records))  # type: ignore[misc]
                 except Unavailable as error:
@@ -186,7 +206,7 @@ class EmbeddedEmitter:
                     continue
                 for _ in batch:
                     self._buffer.popleft()
-                self._durable += len(batch)
+                self._sent_count += len(batch)
                 self._trouble = ""
                 self._progress.set()
             await self._work.wait()
@@ -202,8 +222,9 @@ class EmbeddedEmitter:
                 await asyncio.get_running_loop().run_in_executor(thread, log.close)
             thread.shutdown()
 
-    def _check_writer(self) -> None:
+    def _check_writer(self) -> asyncio.AbstractEventLoop:
         if self._writer is None:
             raise InvariantBroken("the emitter is not open: use it as a context manager")
         if self._writer.done():
             raise InvariantBroken("the emitter's task has ended") from self._writer.exception()
+        return self._writer.get_loop()

@@ -1,50 +1,36 @@
-"""Events to Kafka: buffered in memory, acknowledged by all in-sync replicas, never reordered within a trade.
+"""Events to Kafka: written to a buffer on disk, then acknowledged by all in-sync replicas, in order within a trade.
 
-1. `log_action` and `log_trade` put a record into the buffer and return; a task hands it to the producer.
-2. The producer is idempotent: it retries until the brokers have a record, and they have it once.
-3. A record leaves the buffer when it is acknowledged. A producer that has failed for good is replaced, and
-   what it had not got acknowledged is sent again, oldest first; a record may then be there twice, which
-   the engine recognises by its id.
-4. What is in the buffer when the process dies is lost: `flush` says when that cannot happen any more.
+1. `log_action` and `log_trade` write the event to the buffer and return: it survives the process from then on.
+2. `KafkaDelivery` sends what is in the buffer, when there are brokers, and again until they have it.
+3. What was not acknowledged when the process ended is sent by the next one that opens the same `buffer_dir`. A record
+   may be there twice then, which the engine recognises by its id.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from collections.abc import Callable, Sequence
+import logging
+import threading
+from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, NamedTuple, Self
-
-from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError, KafkaTimeoutError, UnknownTopicOrPartitionError
+from typing import Final, Self
 
 from leverloop.brokers import broker_addresses
-from leverloop.emit import ACTIONS_TOPIC, TRADES_TOPIC
+from leverloop.emit import ACTIONS_TOPIC, BUFFER_BYTES, TRADES_TOPIC, EmitterStatus
+from leverloop.emit.buffer import DiskBuffer
+from leverloop.emit.frame import ACTION, TRADE
+from leverloop.emit.kafka_delivery import KafkaDelivery
 from leverloop.errors import BadConfig, BadInput, InvariantBroken, Unavailable
 from leverloop.events import MAX_EVENT_BYTES, ActionLogged, TradeClosed, encode
-from leverloop.partitions import partition_of
 
 __all__ = ["KafkaEmitter"]
 
-_REQUEST_TIMEOUT_MS: Final = 10_000
-_LINGER_MS: Final = 5  # a close is worth nothing in 5 ms, and a hundred records in one request are
-_BATCH_BYTES: Final = 256 * 1024
-_TOPIC_WITHIN_S: Final = 3.0  # a topic just created is not known to every broker at once
-_BACKOFF_S: Final = (0.1, 5.0)
-_POLL_S: Final = 0.05
-
-
-class _Record(NamedTuple):
-    number: int
-    """Place in the order of logging."""
-    topic: str
-    key: bytes
-    value: bytes
+_LOG: Final = logging.getLogger("leverloop.emit")
+_LEAST_BUFFER_BYTES: Final = 1024 * 1024  # room for a few of the largest events
 
 
 class KafkaEmitter:
-    """Emitter to Kafka; belongs to one event loop, all methods are called on its thread.
+    """Emitter to Kafka: opened, flushed and closed in one event loop; any thread may log.
 
     Parameters
     ----------
@@ -52,10 +38,17 @@ class KafkaEmitter:
         ``kafka://host:port`` or ``host:port``, several parted by semicolons.
     actions_topic, trades_topic
         Topics, which exist.
-    buffer_records
-        How many records may wait to be acknowledged; 100,000 actions are 60 MB and minutes of an outage.
-    flush_timeout_s
-        How long `flush` and `close` wait.
+    buffer_dir
+        Directory of the buffer, of this emitter alone, on a local disk. None: ``.leverloop/emit/`` and the addresses,
+        below the working directory.
+    buffer_bytes
+        How large the buffer may grow, at least 1 MiB; an action takes about 600 bytes.
+    start_timeout_s
+        How long to wait for brokers at the start before going on without them.
+    flush_timeout_s, close_timeout_s
+        How long `flush` and `close` wait for acknowledgements.
+    stall_timeout_s
+        How long to wait for an acknowledgement before everything is connected anew.
     """
 
     def __init__(
@@ -64,35 +57,37 @@ class KafkaEmitter:
         *,
         actions_topic: str = ACTIONS_TOPIC,
         trades_topic: str = TRADES_TOPIC,
-        buffer_records: int = 100_000,
+        buffer_dir: str | Path | None = None,
+        buffer_bytes: int = BUFFER_BYTES,
+        start_timeout_s: float = 5.0,
         flush_timeout_s: float = 30.0,
+        close_timeout_s: float = 5.0,
+        stall_timeout_s: float = 30.0,
     ) -> None:
+        if buffer_bytes < _LEAST_BUFFER_BYTES:
+            raise BadConfig(f"buffer_bytes: expected at least {_LEAST_BUFFER_BYTES}, was {buffer_bytes}")
         self._addresses: Final = broker_addresses(bootstrap)
-        self._actions_topic: Final = actions_topic
-        self._trades_topic: Final = trades_topic
-        self._buffer_records: Final = buffer_records
+        self._topics: Final = {ACTION: actions_topic, TRADE: trades_topic}
+        self._directory: Final = _default_directory(self._addresses) if buffer_dir is None else Path(buffer_dir)
+        self._buffer_bytes: Final = buffer_bytes
+        self._start_timeout_s: Final = start_timeout_s
         self._flush_timeout_s: Final = flush_timeout_s
-        self._waiting: Final[deque[_Record]] = deque()
-        self._in_flight: Final[dict[int, _Record]] = {}
-        self._logged = 0
-        self._work: Final = asyncio.Event()
-        self._progress: Final = asyncio.Event()
-        self._trouble = ""
-        self._producer: Any = None
-        self._pump: asyncio.Task[None] | None = None
-
-    @property
-    def unacknowledged(self) -> int:
-        """How many records are in the buffer."""
-        return len(self._waiting) + len(self._in_flight)
+        self._close_timeout_s: Final = close_timeout_s
+        self._stall_timeout_s: Final = stall_timeout_s
+        self._counting: Final = threading.Lock()
+        self._taken_count = 0
+        self._untaken_count = 0
+        self._open = False
+        self._buffer: DiskBuffer | None = None
+        self._delivery: KafkaDelivery | None = None
 
     def log_action(self, action: ActionLogged) -> None:
-        """Take an action; `Unavailable` when the buffer is full, `BadInput` when the event is too large."""
-        self._take(self._actions_topic, action.trade_id, encode(action))
+        """Take an action; `Unavailable` when buffer or disk are full, `BadInput` when it breaks its contract."""
+        self._take(ACTION, action.trade_id, encode(action))
 
     def log_trade(self, trade: TradeClosed) -> None:
         """Take a closed trade, as `log_action` takes an action."""
-        self._take(self._trades_topic, trade.trade_id, encode(trade))
+        self._take(TRADE, trade.trade_id, encode(trade))
 
     async def flush(self, timeout_s: float | None = None) -> None:
         """Return when everything taken so far is acknowledged by all in-sync replicas.
@@ -105,48 +100,80 @@ class KafkaEmitter:
         Raises
         ------
         Unavailable
-            After that time, with the number of records that are not, and the last trouble. They
-            stay in the buffer and are tried on.
+            After that time, with the number of events that are not, and the last trouble. They stay in
+            the buffer and are tried on.
         """
-        until = self._logged
+        buffer, delivery = self._opened()
         patience_s = self._flush_timeout_s if timeout_s is None else timeout_s
         try:
             async with asyncio.timeout(patience_s):
-                while self._oldest() < until:
-                    self._check_pump()
-                    self._progress.clear()
-                    await self._progress.wait()
+                await delivery.reached(buffer.end)
         except TimeoutError as error:
             raise Unavailable(
-                f"{self.unacknowledged} records are not acknowledged by {self._place()} "
-                f"after {patience_s} s ({self._trouble or 'no answer'})"
+                f"{self._waiting_count()} events are not acknowledged by {delivery.place} after "
+                f"{patience_s} s ({delivery.trouble or 'no answer'}); they are kept in {buffer.directory}"
             ) from error
 
     async def close(self) -> None:
-        """Flush, then give up connections; raises what `flush` raises, and nothing is kept after it."""
-        if self._pump is None:
-            return
-        try:
-            await self.flush()
-        finally:
-            pump, self._pump = self._pump, None
-            pump.cancel()
-            await asyncio.gather(pump, return_exceptions=True)
-
-    async def __aenter__(self) -> Self:
-        """Connect.
+        """Flush for `close_timeout_s` at most, then give up connections and leave the rest to the next start.
 
         Raises
         ------
         Unavailable
-            When no broker answers.
-        BadConfig
-            When a topic does not exist.
+            When the rest cannot be synced to the disk.
         """
-        producer = await self._connected()
-        self._pump = asyncio.create_task(self._run(producer), name="leverloop emitter")
-        self._pump.add_done_callback(lambda _: self._progress.set())
-        await asyncio.sleep(0)  # let it begin: a task that is cancelled before that would not give up the producer
+        if not self._open:
+            return
+        buffer, delivery = self._opened()
+        try:
+            await self.flush(self._close_timeout_s)
+        except Unavailable as error:
+            _LOG.warning("events_left: %s; the next start sends them", error)  # a program that ends need not fail
+        finally:
+            self._open = False
+            await delivery.stop()
+            await asyncio.to_thread(buffer.close)
+
+    def status(self) -> EmitterStatus:
+        """Counters and trouble; from any thread, and after `close` as it ended."""
+        buffer, delivery = self._parts()
+        return EmitterStatus(
+            taken_count=self._taken_count,
+            untaken_count=self._untaken_count,
+            recovered_count=buffer.recovered_count,
+            sent_count=delivery.sent_count,
+            refused_count=delivery.refused_count,
+            waiting_count=self._waiting_count(),
+            buffer_bytes=buffer.size_bytes,
+            damaged_bytes=buffer.damaged_bytes,
+            connected=self._open and delivery.connected,
+            trouble=delivery.trouble,
+        )
+
+    async def __aenter__(self) -> Self:
+        """Open the buffer, connect, and go on without brokers if none answers.
+
+        Raises
+        ------
+        BadConfig
+            When another process has the buffer, its directory cannot be written, or a topic does not exist.
+        Unavailable
+            When the disk is full.
+        """
+        if self._open:
+            raise InvariantBroken("the emitter is open already")
+        buffer = await self._open_buffer()
+        if buffer.damaged_bytes:
+            _LOG.warning("buffer_damaged buffer=%s bytes=%d", buffer.directory, buffer.damaged_bytes)
+        delivery = KafkaDelivery(self._addresses, self._topics, buffer, stall_timeout_s=self._stall_timeout_s)
+        try:
+            await delivery.start(self._start_timeout_s)
+        except BaseException:
+            await delivery.stop()
+            buffer.close()
+            raise
+        self._buffer, self._delivery, self._open = buffer, delivery, True
+        self._taken_count = self._untaken_count = 0
         return self
 
     async def __aexit__(
@@ -155,136 +182,48 @@ class KafkaEmitter:
         """Flush and close."""
         await self.close()
 
-    def _take(self, topic: str, trade_id: str, value: bytes) -> None:
-        self._check_pump()
+    async def _open_buffer(self) -> DiskBuffer:
+        """Open in a thread: a large buffer takes a second to look through."""
+        opening = asyncio.ensure_future(asyncio.to_thread(DiskBuffer, self._directory, self._buffer_bytes))
+        try:
+            return await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            await asyncio.wait([opening])
+            if opening.exception() is None:
+                opening.result().close()  # else it would be locked until the process ends
+            raise
+
+    def _take(self, kind: int, trade_id: str, value: bytes) -> None:
+        buffer, delivery = self._opened()
+        delivery.check()
         if len(value) > MAX_EVENT_BYTES:
             raise BadInput("$", f"at most {MAX_EVENT_BYTES} bytes", f"{len(value)} bytes")
-        if self.unacknowledged >= self._buffer_records:
-            raise Unavailable(
-                f"buffer full: {self.unacknowledged} records wait for {self._place()} ({self._trouble or 'no answer'})"
-            )
-        self._waiting.append(_Record(self._logged, topic, trade_id.encode(), value))
-        self._logged += 1
-        self._work.set()
-
-    async def _run(self, producer: Any) -> None:
-        backoff_s, longest_s = _BACKOFF_S
-        while True:
-            try:
-                await self._hand_over(producer)
-            finally:
-                await _discard(producer)
-            self._take_back()
-            producer = None
-            while producer is None:
-                await asyncio.sleep(backoff_s)
-                try:
-                    producer = await self._connected()
-                except (Unavailable, BadConfig) as error:
-                    self._trouble = str(error)
-                    backoff_s = min(2 * backoff_s, longest_s)
-            backoff_s = _BACKOFF_S[0]
-
-    async def _hand_over(self, producer: Any) -> None:
-        """Hand records to the producer, in order, until it has failed for good."""
-        self._producer = producer
-        while self._producer is producer:
-            if not self._waiting:
-                self._work.clear()
-                await self._work.wait()
-                continue
-            record = self._waiting[0]
-            try:
-                sent = await producer.send(record.topic, record.value, key=record.key)
-            except (KafkaTimeoutError, UnknownTopicOrPartitionError) as error:
-                self._trouble = repr(error)  # its own buffer is full, or the topic is gone: try the same again
-            except KafkaError as error:
-                self._failed(error)
-            else:
-                self._waiting.popleft()
-                self._in_flight[record.number] = record
-                sent.add_done_callback(self._settler(producer, record.number))
-
-    def _settler(self, producer: Any, number: int) -> Callable[[asyncio.Future[Any]], None]:
-        def settle(sent: asyncio.Future[Any]) -> None:
-            error = sent.exception()
-            if error is None:
-                self._in_flight.pop(number, None)  # late, it may have been taken back: then it is sent twice
-                self._progress.set()
-            elif producer is self._producer:
-                self._failed(error)
-
-        return settle
-
-    def _failed(self, error: BaseException) -> None:
-        """Give up the producer: idempotent, it retries what can be retried, so an error that it reports is final."""
-        self._trouble = repr(error)
-        self._producer = None
-        self._work.set()
-
-    def _take_back(self) -> None:
-        self._waiting.extendleft(reversed(self._in_flight.values()))
-        self._in_flight.clear()
-
-    async def _connected(self) -> Any:
-        producer = AIOKafkaProducer(
-            bootstrap_servers=self._addresses,
-            acks="all",
-            enable_idempotence=True,
-            partitioner=_partitioner,
-            compression_type="zstd",
-            linger_ms=_LINGER_MS,
-            max_batch_size=_BATCH_BYTES,
-            request_timeout_ms=_REQUEST_TIMEOUT_MS,
-        )
         try:
-            await producer.start()
-            await self._require_topics(producer)
-        except KafkaError as error:
-            await producer.stop()
-            raise Unavailable(f"Kafka at {self._place()} does not answer: {error!r}") from error
-        except BaseException:
-            await producer.stop()
-            raise
-        return producer
+            buffer.append(kind, trade_id.encode(), value)
+        except Unavailable as error:
+            with self._counting:
+                self._untaken_count += 1
+            why = delivery.trouble or "which answers"
+            raise Unavailable(f"{error}; {self._waiting_count()} events wait for {delivery.place}: {why}") from error
+        with self._counting:
+            self._taken_count += 1
+        delivery.wake()
 
-    async def _require_topics(self, producer: Any) -> None:
-        wanted = (self._actions_topic, self._trades_topic)
-        client = producer.client
-        try:
-            async with asyncio.timeout(_TOPIC_WITHIN_S):
-                await client.set_topics(wanted)
-                while missing := [topic for topic in wanted if not client.cluster.partitions_for_topic(topic)]:
-                    await asyncio.sleep(_POLL_S)
-                    await client.force_metadata_update()
-        except TimeoutError as error:
-            raise BadConfig(
-                f"topics {', '.join(missing)} do not exist at {self._place()}: leverloop topics create"
-            ) from error
+    def _waiting_count(self) -> int:
+        buffer, delivery = self._parts()
+        return buffer.recovered_count + self._taken_count - delivery.sent_count - delivery.refused_count
 
-    def _oldest(self) -> int:
-        """Number of the oldest record that is not acknowledged."""
-        if self._in_flight:
-            return next(iter(self._in_flight))  # handed over in order, so in order here
-        return self._waiting[0].number if self._waiting else self._logged
-
-    def _check_pump(self) -> None:
-        if self._pump is None:
+    def _opened(self) -> tuple[DiskBuffer, KafkaDelivery]:
+        if not self._open:
             raise InvariantBroken("the emitter is not open: use it as a context manager")
-        if self._pump.done():
-            raise InvariantBroken("the emitter's task has ended") from self._pump.exception()
+        return self._parts()
 
-    def _place(self) -> str:
-        return ", ".join(self._addresses)
-
-
-def _partitioner(key: bytes, all_partitions: Sequence[int], _available: Sequence[int]) -> int:
-    return all_partitions[partition_of(key, len(all_partitions))]
+    def _parts(self) -> tuple[DiskBuffer, KafkaDelivery]:
+        if self._buffer is None or self._delivery is None:
+            raise InvariantBroken("the emitter was never open: use it as a context manager")
+        return self._buffer, self._delivery
 
 
-async def _discard(producer: Any) -> None:
-    # An idempotent producer never gives up a batch: with the brokers away its own `stop` would wait for ever.
-    # This is the rest of what `stop` does; what was not acknowledged is still in the emitter's buffer.
-    await producer._sender.close()  # noqa: SLF001
-    producer._closed = True  # noqa: SLF001
-    await producer.client.close()
+def _default_directory(addresses: list[str]) -> Path:
+    """A directory for each set of brokers: what was meant for one must not go to another."""
+    return Path(".leverloop", "emit", "+".join(addresses).replace(":", "_"))
