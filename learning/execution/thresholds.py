@@ -48,12 +48,10 @@ class _Test(NamedTuple):
     signal: str
     sign: float
     """-1 where the threshold is an upper bound: the signal is turned, and every bound is a lower one."""
-    x: npt.NDArray[np.float64]
-    """(n_rows,) signal times sign, NaN where not logged."""
-    floor: float
-    """What a trade has to reach today: the neutral times sign."""
     cuts: npt.NDArray[np.float64]
-    """Rising, each within the lever's bounds and past the floor."""
+    """Rising, each within the lever's bounds and stricter than the neutral; of the signal times sign."""
+    part: npt.NDArray[np.int64]
+    """(n_rows,) cuts that a row passes, -1 where it is not asked."""
 
 
 class GroupThresholds:
@@ -156,7 +154,8 @@ class GroupThresholds:
         codes = self._cells.codes_of(scope)
         first = self._prepared.inside(codes).rows.astype(np.int64)
         floor = -np.inf if np.isinf(neutral) else sign * np.float32(neutral)
-        rows = self._asked(codes, first, lever, x, float(floor), itself=target)
+        itself = AcceptedLever(group=self._cells.group, scope=dict(scope), lever=lever, target=target, signal=signal)
+        rows = first[self._asked(lever, x, float(floor), itself)[first]]
         passes = x[rows] >= sign * np.float32(target)
         return self._evidence(codes, lever, signal, target, rows, passes)
 
@@ -195,7 +194,9 @@ class GroupThresholds:
                 if len(known):
                     at = np.unique(np.quantile(known, np.arange(1, _CUTS) / _CUTS, method="higher"))
                     cuts = np.array([cut for cut in at.tolist() if cut > floor and lever.holds(sign * cut)])
-                    yield _Test(lever.name, signal, sign, x, floor, cuts)
+                    part = np.searchsorted(cuts, x, side="right")
+                    part[~self._asked(lever.name, x, floor)] = -1
+                    yield _Test(lever.name, signal, sign, cuts, part)
 
     def _subsets(self) -> Iterator[npt.NDArray[np.int32]]:
         """The group, and each value that it shows, in the order of values.
@@ -218,12 +219,11 @@ class GroupThresholds:
 
         Errors are cautious where p is within alpha already.
         """
-        rows = self._asked(codes, first, test.lever, test.x, test.floor)
+        rows = first[test.part[first] >= 0]
         n_min = self._n_min(int((codes != 0).sum()))
         if len(rows) < 2 * n_min or not len(test.cuts):
             return None
-        part = np.searchsorted(test.cuts, test.x[rows], side="right")
-        fold = self._fold[rows]
+        part, fold = test.part[rows], self._fold[rows]
         shape = (_FOLDS, len(test.cuts) + 1)
         place = fold * shape[1] + part
         n = np.bincount(place, minlength=shape[0] * shape[1]).reshape(shape)
@@ -280,25 +280,16 @@ class GroupThresholds:
         )
 
     def _asked(
-        self,
-        codes: npt.NDArray[np.int32],
-        first: npt.NDArray[np.int64],
-        lever: str,
-        x: npt.NDArray[np.float64],
-        floor: float,
-        itself: float | None = None,
-    ) -> npt.NDArray[np.int64]:
-        """First rows inside that pass today, without those that a standing threshold of the lever stops."""
-        rows = first[x[first] >= floor]  # not where it is NaN
+        self, lever: str, x: npt.NDArray[np.float64], floor: float, itself: AcceptedLever | None = None
+    ) -> npt.NDArray[np.bool_]:
+        """Which rows pass today, without those that another standing threshold of the lever stops: (n_rows,) bool."""
+        asked = x >= floor  # not where it is NaN
+        sign, rows = -1.0 if lever in _UPPER else 1.0, self._prepared.rows
         for each in self._own:
-            own = self._cells.codes_of(each.scope)
-            if each.lever != lever or (itself is not None and np.array_equal(own, codes) and each.target == itself):
-                continue
-            sign = -1.0 if lever in _UPPER else 1.0
-            signal = sign * self._cells.measure(f"signals.{each.signal}", self._prepared.rows[rows])
-            meets = self._cells.matching(each.scope, self._prepared.rows[rows])
-            rows = rows[~(meets & (signal < sign * np.float32(each.target)))]
-        return rows
+            if each.lever == lever and each != itself:
+                signal = sign * self._cells.measure(f"signals.{each.signal}", rows)
+                asked &= ~(self._cells.matching(each.scope, rows) & (signal < sign * np.float32(each.target)))
+        return asked
 
     @cached_property
     def _fold(self) -> npt.NDArray[np.int64]:
