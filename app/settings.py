@@ -10,6 +10,7 @@ import msgspec
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from learning.movement import Limits
 from learning.parameters import Parameters, config_hash
 from leverloop.errors import BadConfig
 from leverloop.scope import DEFAULT_SCHEMA, ScopeSchema
@@ -17,6 +18,7 @@ from leverloop.scope import DEFAULT_SCHEMA, ScopeSchema
 __all__ = ["Settings", "load_settings"]
 
 _PREFIX = "LEVERLOOP_"
+_MOST_BYTES = 32 * 1024 * 1024 - 64 * 1024  # what the topics take (streams.topics), less the record around it
 _NOT_OURS = frozenset({"LEVERLOOP_TEST_KAFKA", "LEVERLOOP_REQUIRE_KAFKA", "LEVERLOOP_TEST_CANDLES", "LEVERLOOP_KILL"})
 
 
@@ -52,6 +54,22 @@ class Settings(BaseSettings):
     snapshot_valid_hours: Annotated[float, Field(gt=0)] = Field(
         default=24.0, description="hours on the wall clock after which a snapshot without a newer one is stale"
     )
+    heartbeat_s: Annotated[float, Field(gt=0)] = Field(
+        default=60.0, description="wall-clock seconds between the heartbeats of the snapshots that stand"
+    )
+    snapshot_max_bytes: Annotated[int, Field(ge=1024, le=_MOST_BYTES)] = Field(
+        default=Limits().max_bytes, description="largest snapshot, as JSON"
+    )
+    snapshot_max_overrides: Annotated[int, Field(ge=1)] = Field(
+        default=Limits().max_overrides, description="most overrides of a snapshot"
+    )
+    snapshot_max_changed: Annotated[int, Field(ge=1)] = Field(
+        default=Limits().max_changed, description="most overrides that come and go at an epoch"
+    )
+    snapshot_max_movement: Annotated[float, Field(gt=0)] = Field(
+        default=Limits().max_movement,
+        description="most movement of all levers away from neutral at an epoch, in lever ranges per override",
+    )
     quiet_market_s: Annotated[float, Field(gt=0)] = Field(
         default=120.0,
         description="wall-clock seconds without progress of any input after which an epoch that some have passed "
@@ -75,6 +93,15 @@ class Settings(BaseSettings):
         if self.epoch_hours is not None:
             parameters = msgspec.structs.replace(parameters, epoch_ms=round(self.epoch_hours * 3_600_000))
         return parameters
+
+    def limits(self) -> Limits:
+        """What a snapshot may be."""
+        return Limits(
+            max_bytes=self.snapshot_max_bytes,
+            max_overrides=self.snapshot_max_overrides,
+            max_changed=self.snapshot_max_changed,
+            max_movement=self.snapshot_max_movement,
+        )
 
     def config_hash(self) -> str:
         """Hash of what decides what is learned."""

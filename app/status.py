@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from datetime import UTC, datetime
+from typing import Final
 
 import msgspec
 from rich.console import Console
@@ -12,11 +13,15 @@ from rich.table import Table
 
 from app.settings import Settings
 from app.topic_reader import read_topic
+from leverloop.patterns import MODULES
 from leverloop.snapshot import Snapshot, decode_snapshot
 from streams.codec import DeadLetter
 from streams.topics import ACTIONS, DEAD_LETTERS, LESSONS, OUTCOMES, OVERRIDES, TRADES
 
 __all__ = ["Status", "read_status", "show_status"]
+
+
+_MODULE_KEYS: Final = {module.encode() for module in MODULES}
 
 
 class _Kind(msgspec.Struct):
@@ -64,7 +69,7 @@ async def read_status(broker_url: str) -> Status:
     }
     status.lessons = dict(Counter(states.values()))
     async for record in read_topic(broker_url, OVERRIDES):
-        if record.value:
+        if record.value and record.key in _MODULE_KEYS:  # beside them stand their heartbeats
             snapshot = decode_snapshot(record.value)
             status.snapshots[snapshot.module] = snapshot
     letters = [msgspec.json.decode(r.value or b"", type=DeadLetter) async for r in read_topic(broker_url, DEAD_LETTERS)]

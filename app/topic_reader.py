@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Final
@@ -15,9 +16,10 @@ from leverloop.brokers import broker_addresses, embedded_path
 from leverloop.embedded_log import EmbeddedLog
 from leverloop.errors import BadConfig, Unavailable
 
-__all__ = ["ReadRecord", "partitions_of", "read_topic"]
+__all__ = ["ReadRecord", "partitions_of", "read_record", "read_topic"]
 
 _POLL_MS: Final = 1_000
+_RECORD_S: Final = 20.0  # for one record that is there, of up to 32 MiB
 _FETCH_BYTES: Final = 64 * 1024 * 1024
 
 
@@ -50,6 +52,22 @@ async def read_topic(broker_url: str, topic: str, *, partition: int | None = Non
         reader = _embedded(path, topic, partition)
     async for record in reader:
         yield record
+
+
+async def read_record(broker_url: str, topic: str, partition: int, offset: int) -> bytes | None:
+    """Return the value of one record; None if it is not there any more, or never was.
+
+    Raises
+    ------
+    BadConfig, Unavailable
+        As `read_topic` does.
+    """
+    path = embedded_path(broker_url)
+    if path is None:
+        return await _kafka_record(broker_addresses(broker_url), TopicPartition(topic, partition), offset)
+    with EmbeddedLog(path, create=False) as log:
+        page = log.read(topic, partition, offset, limit=1)
+        return page[0].value if page and page[0].offset == offset else None
 
 
 async def partitions_of(broker_url: str, topic: str) -> int:
@@ -114,6 +132,33 @@ async def _kafka(addresses: list[str], topic: str, partition: int | None) -> Asy
         raise _unavailable(addresses, error) from error
     finally:
         await consumer.stop()
+
+
+async def _kafka_record(addresses: list[str], tp: TopicPartition, offset: int) -> bytes | None:
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=addresses,
+        group_id=None,
+        enable_auto_commit=False,
+        fetch_max_bytes=_FETCH_BYTES,
+        max_partition_fetch_bytes=_FETCH_BYTES,
+    )
+    try:
+        await consumer.start()
+        consumer.assign([tp])
+        begin = (await consumer.beginning_offsets([tp]))[tp]
+        if not begin <= offset < (await consumer.end_offsets([tp]))[tp]:
+            return None
+        consumer.seek(tp, offset)
+        record = await asyncio.wait_for(consumer.getone(tp), _RECORD_S)
+    except TimeoutError as error:
+        raise Unavailable(
+            f"Kafka at {', '.join(addresses)}: {tp.topic}/{tp.partition} at {offset} did not come"
+        ) from error
+    except KafkaError as error:
+        raise _unavailable(addresses, error) from error
+    finally:
+        await consumer.stop()
+    return record.value if record.offset == offset else None
 
 
 async def _kafka_partitions(addresses: list[str], topic: str) -> int:

@@ -9,6 +9,7 @@ import asyncio
 import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 
 import structlog
 
@@ -16,11 +17,13 @@ from app.malloc import map_large_blocks
 from app.observe import configure_logging
 from app.recovery_bar import RecoveryBar
 from app.settings import Settings
+from app.topic_reader import read_record
 from app.topics import require
 from app.transport import LeverApp, RecoveryProgress, create_app, running
 from app.version import ENGINE_VERSION
 from learning.kernels import compile_kernels
 from learning.partition import OutcomesPartition
+from learning.publishing import Terms
 from leverloop.clock import now_ms
 from streams.accumulate import accumulate
 from streams.attribute import attribute
@@ -28,7 +31,7 @@ from streams.book import book
 from streams.control import QuietMarket, control
 from streams.publish import publish
 from streams.sink import sink
-from streams.topics import INPUTS
+from streams.topics import INPUTS, SNAPSHOTS
 from tables.announced import AnnouncedState
 from tables.book import BookState
 from tables.catalogue import ANNOUNCED, BOOK, EPOCHS, OUTCOMES, TRADES
@@ -113,13 +116,16 @@ def build_worker(settings: Settings, *, model: ReadModel | None = None) -> Worke
         parameters=parameters,
         config_hash=settings.config_hash(),
         engine_version=ENGINE_VERSION,
+        limits=settings.limits(),
         guarded=app.guarded,
     )
     publish(
         app,
         announced,
+        terms=_terms(settings),
         now_ms=now_ms,
-        valid_ms=round(settings.snapshot_valid_hours * _HOUR_MS),
+        read_back=partial(read_record, settings.broker_url, SNAPSHOTS, 0),
+        heartbeat_s=settings.heartbeat_s,
         guarded=app.guarded,
     )
     control(
@@ -135,6 +141,16 @@ def build_worker(settings: Settings, *, model: ReadModel | None = None) -> Worke
     if model is not None:
         sink(app, model, guarded=app.guarded)
     return Worker(app, outcomes, books)
+
+
+def _terms(settings: Settings) -> Terms:
+    """What every snapshot of this deployment has to keep to."""
+    return Terms(
+        limits=settings.limits(),
+        valid_ms=round(settings.snapshot_valid_hours * _HOUR_MS),
+        engine_version=ENGINE_VERSION,
+        config_hash=settings.config_hash(),
+    )
 
 
 @asynccontextmanager

@@ -13,11 +13,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import msgspec
 
 from learning.baseline import GroupBaseline, merged
+from learning.commands import ControlEvent, LessonCommand
+from learning.disabling import answered, obeyed, remembered
 from learning.epochs import MONDAY_AT_THREE_MS, is_due
 from learning.execution.phase_scaling import FamilyScaling, scalings
 from learning.factors import FactorMember, factors, redundant_with
 from learning.findings import AcceptedLesson, Decided, Findings, GroupTest, Knob, StandingLever
-from learning.lessons import LIVE, Forward, Lesson, LessonEvent, absorbed, reviewed
+from learning.lessons import LIVE, Forward, Lesson, LessonEvent, LessonState, absorbed, reviewed
 from learning.levers import stepped
 from learning.nomination import Nomination, best_lesson, best_lever
 from learning.parameters import DAY_MS, Parameters
@@ -27,7 +29,7 @@ from learning.scaling import ScalingSearch, forward_scalings, searched_scalings
 from leverloop.errors import InvariantBroken
 from leverloop.patterns import MODULES
 
-__all__ = ["Book", "close_epoch", "decision", "opened"]
+__all__ = ["Book", "close_epoch", "commanded", "decision", "opened"]
 
 
 class Book(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="book"):
@@ -56,6 +58,12 @@ class Book(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="boo
     """Phase scaling that stands -> the same, of the days after its nomination."""
     outcomes: int = 0
     trades: int = 0
+    disabled: dict[str, LessonState] = {}
+    """Lesson that an operator has disabled -> the state that it had."""
+    commands: tuple[LessonCommand, ...] = ()
+    """Accepted since the epoch, for the next one."""
+    commands_known: tuple[str, ...] = ()
+    """Ids of the last commands."""
 
 
 def opened(proposals: Iterable[Findings], parameters: Parameters) -> Book:
@@ -82,6 +90,8 @@ def close_epoch(book: Book, findings: Sequence[Findings], parameters: Parameters
     tests = book.tests | {
         group: msgspec.structs.replace(test, lessons_version=book.lessons_version) for group, test in fresh.items()
     }
+    told, disabled, by_operator = obeyed(book.lessons, book.disabled, book.commands, epoch_at_ms)
+    book = msgspec.structs.replace(book, lessons=told, disabled=disabled)
     lessons, events = _without_repeats(*_reviewed(book, findings, parameters), parameters)
     nominations = dict(book.nominations)
     adds = [each for found in findings for each in found.adds]
@@ -96,10 +106,11 @@ def close_epoch(book: Book, findings: Sequence[Findings], parameters: Parameters
         name: stepped(lesson, parameters) if lesson.state in LIVE else lesson for name, lesson in lessons.items()
     }
     days = _merged_days(findings)
+    standing = _standing(lessons, disabled)
     return Book(
         epoch_at_ms=epoch_at_ms,
         version=book.version + 1,
-        lessons_version=book.lessons_version + bool(events),
+        lessons_version=book.lessons_version + bool(events or by_operator),
         lessons=lessons,
         nominations=nominations,
         tests=tests,
@@ -109,16 +120,28 @@ def close_epoch(book: Book, findings: Sequence[Findings], parameters: Parameters
         days=days,
         size_scale=_size_scale(findings, parameters),
         scalings=by_state,
-        forward_scalings=forward_scalings(adds, _standing(lessons), parameters) if adds else book.forward_scalings,
-        events=tuple(events),
+        forward_scalings=forward_scalings(adds, standing, parameters) if adds else book.forward_scalings,
+        events=(*by_operator, *events),
+        disabled=disabled,
+        commands_known=book.commands_known,
         outcomes=sum(f.outcomes for f in findings),
         trades=sum(n for _, n, _ in days),
     )
 
 
+def commanded(book: Book, command: LessonCommand) -> tuple[Book, ControlEvent] | None:
+    """Book that has heard an operator's command, and its answer; None for a command that was heard before."""
+    if command.id in book.commands_known:
+        return None
+    answer = answered(command, book.lessons, book.commands, book.epoch_at_ms)
+    accepted = (*book.commands, command) if answer.outcome == "accepted" else book.commands
+    known = remembered(book.commands_known, command)
+    return msgspec.structs.replace(book, commands=accepted, commands_known=known), answer
+
+
 def decision(book: Book) -> Decided:
     """Return what every partition has to know of the book before it mines the next epoch."""
-    known = _known(book.lessons)
+    known = _known(book.lessons, book.disabled)
     return Decided(
         epoch_at_ms=book.epoch_at_ms,
         lessons_version=book.lessons_version,
@@ -129,13 +152,13 @@ def decision(book: Book) -> Decided:
                 scope=lesson.scope,
                 effect_rr=lesson.evidence.effect_rr,
                 created_at_ms=lesson.created_at_ms,
-                is_candidate=lesson.state == "candidate",
+                is_candidate=_was(lesson, book.disabled) == "candidate",
                 size_mult=lesson.levers.get("size_mult", 1.0),
             )
             for lesson in known
             if not lesson.lever
         ),
-        levers=_standing(book.lessons),
+        levers=_standing(book.lessons, book.disabled),
         baselines=book.baselines,
         days=book.days,
         regime_weights=book.regime_weights,
@@ -164,15 +187,20 @@ def _reviewed(
     return lessons, events
 
 
-def _known(lessons: Mapping[str, Lesson]) -> list[Lesson]:
-    """Candidates and published lessons, by id.
+def _known(lessons: Mapping[str, Lesson], disabled: Mapping[str, LessonState]) -> list[Lesson]:
+    """Candidates and published lessons, and those that were so until an operator disabled them, by id.
 
     A book read back from its table has forgotten in which order lessons came, and sums have not.
     """
-    return [lessons[name] for name in sorted(lessons) if lessons[name].state in ("candidate", *LIVE)]
+    return [lessons[name] for name in sorted(lessons) if _was(lessons[name], disabled) in ("candidate", *LIVE)]
 
 
-def _standing(lessons: Mapping[str, Lesson]) -> tuple[StandingLever, ...]:
+def _was(lesson: Lesson, disabled: Mapping[str, LessonState]) -> LessonState:
+    """State of a lesson, whatever an operator has said."""
+    return disabled.get(lesson.id, lesson.state)
+
+
+def _standing(lessons: Mapping[str, Lesson], disabled: Mapping[str, LessonState]) -> tuple[StandingLever, ...]:
     return tuple(
         StandingLever(
             id=lesson.id,
@@ -185,7 +213,7 @@ def _standing(lessons: Mapping[str, Lesson]) -> tuple[StandingLever, ...]:
             signal=lesson.lever_signal,
             neutral=lesson.lever_neutral,
         )
-        for lesson in _known(lessons)
+        for lesson in _known(lessons, disabled)
         if lesson.lever
     )
 

@@ -26,6 +26,7 @@ __all__ = [
     "LeverBasis",
     "absorbed",
     "activation_e",
+    "changed",
     "is_faded",
     "lesson_id",
     "nominated",
@@ -230,8 +231,13 @@ def reviewed(
     if change is None:
         return lesson, None
     state, reason = change
-    changed = msgspec.structs.replace(lesson, state=state, reason=reason, changed_at_ms=evidence.epoch_at_ms)
-    return changed, _event(changed, lesson.state)
+    return changed(lesson, state, reason, evidence.epoch_at_ms)
+
+
+def changed(lesson: Lesson, state: LessonState, reason: str, at_ms: int) -> tuple[Lesson, LessonEvent]:
+    """Return the lesson in another state, with the event that records it."""
+    after = msgspec.structs.replace(lesson, state=state, reason=reason, changed_at_ms=at_ms)
+    return after, _event(after, lesson.state)
 
 
 def absorbed(lesson: Lesson, by: str) -> tuple[Lesson, LessonEvent]:

@@ -1,25 +1,28 @@
-"""Stage: findings of all partitions -> lesson book -> decisions, lessons, snapshots (spec sections 7, 8, 10)."""
+"""Stage: findings of all partitions, commands -> lesson book -> decisions, lessons, drafts (spec sections 7, 8, 10)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import faust
+import msgspec
 
-from learning.book import Book, close_epoch, decision, opened
+from learning.book import Book, close_epoch, commanded, decision, opened
+from learning.commands import LessonCommand
+from learning.movement import Limits
 from learning.overrides import snapshot
 from learning.parameters import Parameters
 from learning.progress import PROPOSAL
 from leverloop.patterns import MODULES
 from leverloop.snapshot import encode_snapshot
-from streams.codec import decode_findings, encode
+from streams.codec import Draft, decode_findings, encode
 from streams.records import raw_topic, record_of
-from streams.topics import FINDINGS, LESSON_EVENTS, LESSONS, OUTCOMES, SNAPSHOTS
+from streams.topics import CONTROL_EVENTS, DRAFTS, FINDINGS, LESSON_EVENTS, LESSONS, OUTCOMES
 from tables.book import BOOK_KEY, BookState, pending_key, stored_book
 from tables.partitioned import PartitionedTable
 
-__all__ = ["book", "next_book"]
+__all__ = ["book", "drafts_of", "next_book"]
 
 
 def book(
@@ -30,38 +33,39 @@ def book(
     parameters: Parameters,
     config_hash: str,
     engine_version: str,
+    limits: Limits,
     guarded: Callable[[Any], Any],
 ) -> None:
     """Wire the stage into an app."""
-    outcomes, lessons, events, snapshots = (
-        raw_topic(app, name) for name in (OUTCOMES, LESSONS, LESSON_EVENTS, SNAPSHOTS)
-    )
+    out = {name: raw_topic(app, name) for name in (OUTCOMES, LESSONS, LESSON_EVENTS, DRAFTS, CONTROL_EVENTS)}
 
     async def run(stream: Any) -> None:
         async for event in stream.events():
             record = record_of(event)
             state = table.state(record.partition)
             findings = decode_findings(record.value)
+            if isinstance(findings, LessonCommand):
+                await obey(state, findings)
+                continue
             table[pending_key(findings.partition)] = stored_book(findings)
             closed = next_book(state, partitions, parameters)
             if closed is not None:
                 table[BOOK_KEY] = stored_book(closed)
             if state.book is not None and (closed is not None or not state.told):
-                await tell(state.book)
+                drafts = drafts_of(state.book, parameters, config_hash, engine_version, limits)
+                for topic, key, value, partition in _told(state.book, drafts, partitions):
+                    await out[topic].send(key=key.encode(), value=encode(value), partition=partition)
                 state.told = True
 
-    async def tell(now: Book) -> None:
-        for event in now.events:
-            await events.send(key=event.lesson_id.encode(), value=encode(event), partition=0)
-        changed = {event.lesson_id for event in now.events}
-        for lesson in now.lessons.values():
-            if lesson.state != "retired" or lesson.id in changed:
-                await lessons.send(key=lesson.id.encode(), value=encode(lesson), partition=0)
-        for module, value in _snapshots(now, parameters, config_hash, engine_version):
-            await snapshots.send(key=module.encode(), value=value, partition=0)
-        told = encode(decision(now))
-        for partition in range(partitions):
-            await outcomes.send(key=b"book", value=told, partition=partition)
+    async def obey(state: BookState, command: LessonCommand) -> None:
+        """Answer a command before the book remembers it: else a crash in between would leave it without an answer."""
+        found = commanded(state.book or Book(epoch_at_ms=0), command)
+        if found is None:
+            return
+        now, answer = found
+        await (await out[CONTROL_EVENTS].send(key=answer.id.encode(), value=encode(answer), partition=0))
+        if state.book is not None:
+            table[BOOK_KEY] = stored_book(now)
 
     app.agent(raw_topic(app, FINDINGS), name="book")(guarded(run))
 
@@ -75,8 +79,25 @@ def next_book(state: BookState, partitions: int, parameters: Parameters) -> Book
     return opened(ready, parameters) if state.book is None else close_epoch(state.book, ready, parameters)
 
 
-def _snapshots(now: Book, parameters: Parameters, config_hash: str, engine_version: str) -> Iterator[tuple[str, bytes]]:
-    """Snapshot of each module that has groups, once an epoch was closed."""
+def _told(now: Book, drafts: Iterable[Draft], partitions: int) -> Iterator[tuple[str, str, msgspec.Struct, int]]:
+    """What is said of an epoch that was closed: (topic, key, message, partition)."""
+    for event in now.events:
+        yield LESSON_EVENTS, event.lesson_id, event, 0
+    changed = {event.lesson_id for event in now.events}
+    for lesson in now.lessons.values():
+        if lesson.state != "retired" or lesson.id in changed:
+            yield LESSONS, lesson.id, lesson, 0
+    for draft in drafts:
+        yield DRAFTS, draft.module, draft, 0
+    decided = decision(now)
+    for partition in range(partitions):
+        yield OUTCOMES, "book", decided, partition
+
+
+def drafts_of(
+    now: Book, parameters: Parameters, config_hash: str, engine_version: str, limits: Limits
+) -> Iterator[Draft]:
+    """Draft of each module that has groups, once an epoch was closed."""
     for module in MODULES if now.version else ():
         if any(part.group.startswith(f"{module}.") for part in now.baselines):
             found = snapshot(
@@ -90,4 +111,11 @@ def _snapshots(now: Book, parameters: Parameters, config_hash: str, engine_versi
                 factors=now.factors,
                 size_scale=now.size_scale,
             )
-            yield module, encode_snapshot(found)
+            size_bytes = len(encode_snapshot(found))
+            fits = size_bytes <= limits.max_bytes
+            yield Draft(
+                module=module,
+                epoch_at_ms=now.epoch_at_ms,
+                size_bytes=size_bytes,
+                snapshot=found if fits else None,
+            )

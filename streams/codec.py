@@ -8,18 +8,26 @@ from typing import Final
 
 import msgspec
 
+from learning.commands import LESSON_COMMANDS, SNAPSHOT_COMMANDS, LessonCommand, SnapshotCommand
 from learning.findings import Decided, Findings
 from learning.outcome import Outcome, OutcomeVoided
 from leverloop.errors import BadInput, InvariantBroken
 from leverloop.events import MAX_EVENT_BYTES
+from leverloop.patterns import Module
+from leverloop.snapshot import Snapshot
 
 __all__ = [
     "DeadLetter",
+    "Draft",
     "EpochMarker",
+    "OnControl",
+    "OnDrafts",
+    "OnFindings",
     "OnOutcomes",
     "Watermark",
     "dead_letter",
     "decode_control",
+    "decode_drafts",
     "decode_findings",
     "decode_outcomes",
     "encode",
@@ -43,6 +51,15 @@ class EpochMarker(msgspec.Struct, frozen=True, kw_only=True, tag_field="command"
     at_ms: int
 
 
+class Draft(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="draft"):
+    """A snapshot that the book proposes; one that is too large for the topic is only spoken of."""
+
+    module: Module
+    epoch_at_ms: int
+    size_bytes: int
+    snapshot: Snapshot | None
+
+
 class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     """A record that was refused: why, which field, where it stands, and its bytes."""
 
@@ -59,11 +76,23 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 OnOutcomes = Outcome | OutcomeVoided | Watermark | Decided
+OnFindings = Findings | LessonCommand
+OnDrafts = Draft | SnapshotCommand
+OnControl = EpochMarker | SnapshotCommand | LessonCommand
+
+
+class _Command(msgspec.Struct):
+    command: str
+
 
 _ENCODER: Final = msgspec.json.Encoder(order="deterministic")
 _OUTCOMES: Final = msgspec.json.Decoder(Outcome | OutcomeVoided | Watermark | Decided)
-_FINDINGS: Final = msgspec.json.Decoder(Findings)
-_CONTROL: Final = msgspec.json.Decoder(EpochMarker)
+_FINDINGS: Final = msgspec.json.Decoder(Findings | LessonCommand)
+_DRAFTS: Final = msgspec.json.Decoder(Draft | SnapshotCommand)
+_COMMAND: Final = msgspec.json.Decoder(_Command)
+_MARKER: Final = msgspec.json.Decoder(EpochMarker)
+_SNAPSHOT_COMMAND: Final = msgspec.json.Decoder(SnapshotCommand)
+_LESSON_COMMAND: Final = msgspec.json.Decoder(LessonCommand)
 _UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _AHEAD_MS: Final = 86_400_000
 _FIELD_CHARS: Final = 128  # with the reason, of four bytes each, they are part of a key in the read model:
@@ -83,7 +112,7 @@ def decode_outcomes(raw: bytes) -> OnOutcomes:
         raise InvariantBroken(f"outcomes topic: {error}") from error
 
 
-def decode_findings(raw: bytes) -> Findings:
+def decode_findings(raw: bytes) -> OnFindings:
     """Return a message of the findings topic."""
     try:
         return _FINDINGS.decode(raw)
@@ -91,14 +120,27 @@ def decode_findings(raw: bytes) -> Findings:
         raise InvariantBroken(f"findings topic: {error}") from error
 
 
-def decode_control(raw: bytes, *, received_at_ms: int) -> EpochMarker:
+def decode_drafts(raw: bytes) -> OnDrafts:
+    """Return a message of the drafts topic."""
+    try:
+        return _DRAFTS.decode(raw)
+    except _UNREADABLE as error:
+        raise InvariantBroken(f"drafts topic: {error}") from error
+
+
+def decode_control(raw: bytes, *, received_at_ms: int) -> OnControl:
     """Return a record of the control topic; operators write there, so a bad one is bad input.
 
     A marker more than a day ahead of its arrival is absurd, as an event would be: every epoch up to it
-    would be mined.
+    would be mined. To pin and to roll back takes a version and a module; the other commands take no version.
     """
     try:
-        marker = _CONTROL.decode(raw)
+        name = _COMMAND.decode(raw).command
+        if name in LESSON_COMMANDS:
+            return _LESSON_COMMAND.decode(raw)
+        if name in SNAPSHOT_COMMANDS:
+            return _sound(_SNAPSHOT_COMMAND.decode(raw))
+        marker = _MARKER.decode(raw)
     except _UNREADABLE as error:
         raise BadInput("$", f"a control record ({error})", raw[:64]) from error
     if marker.epoch_at_ms > received_at_ms + _AHEAD_MS:
@@ -106,6 +148,16 @@ def decode_control(raw: bytes, *, received_at_ms: int) -> EpochMarker:
             "epoch_at_ms", f"at most a day after it reached the topic at {received_at_ms}", marker.epoch_at_ms
         )
     return marker
+
+
+def _sound(command: SnapshotCommand) -> SnapshotCommand:
+    """Return the command if it says all that it has to, and no more."""
+    of_version = command.command in ("pin", "rollback")
+    if of_version != (command.version is not None):
+        raise BadInput("version", f"{'a version' if of_version else 'none'} with {command.command}", command.version)
+    if command.module is None and command.command not in ("kill", "revive"):
+        raise BadInput("module", f"a module with {command.command}", None)
+    return command
 
 
 def dead_letter(

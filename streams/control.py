@@ -1,4 +1,8 @@
-"""Stage: control -> epoch markers to every outcomes partition; and the timer that writes them (spec section 10)."""
+"""Stage: control -> epoch markers to every outcomes partition, commands to book or publish (spec section 10).
+
+A command is passed on into the topic that the stage reads which obeys it: there it stands in one order with the epochs,
+the same in every run. And the timer that writes markers in a quiet market.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +12,13 @@ from typing import Any
 import faust
 import structlog
 
+from learning.commands import LessonCommand, SnapshotCommand
 from learning.epochs import CONTROL as MARKERS
 from learning.progress import Progress, newest_passed
 from leverloop.errors import BadInput
 from streams.codec import EpochMarker, Watermark, dead_letter, decode_control, encode
 from streams.records import raw_topic, record_of
-from streams.topics import CONTROL, DEAD_LETTERS, OUTCOMES
+from streams.topics import CONTROL, DEAD_LETTERS, DRAFTS, FINDINGS, OUTCOMES
 from tables.outcomes import EpochsState
 from tables.partitioned import PartitionedTable
 
@@ -74,13 +79,15 @@ def control(
     guarded: Callable[[Any], Any],
 ) -> None:
     """Wire the stage and its timer into an app."""
-    topic, outcomes, dead = raw_topic(app, CONTROL), raw_topic(app, OUTCOMES), raw_topic(app, DEAD_LETTERS)
+    topic, outcomes, findings, drafts, dead = (
+        raw_topic(app, name) for name in (CONTROL, OUTCOMES, FINDINGS, DRAFTS, DEAD_LETTERS)
+    )
 
     async def run(stream: Any) -> None:
         async for event in stream.events():
             record = record_of(event)
             try:
-                marker = decode_control(record.value, received_at_ms=record.received_at_ms)
+                told = decode_control(record.value, received_at_ms=record.received_at_ms)
             except BadInput as bad:
                 letter = dead_letter(
                     bad,
@@ -92,7 +99,13 @@ def control(
                 )
                 await dead.send(key=record.source.encode(), value=encode(letter), partition=0)
                 continue
-            mark = encode(Watermark(source=MARKERS, epoch_at_ms=marker.epoch_at_ms))
+            if isinstance(told, SnapshotCommand):
+                await drafts.send(key=b"command", value=encode(told), partition=0)
+                continue
+            if isinstance(told, LessonCommand):
+                await findings.send(key=b"command", value=encode(told), partition=0)
+                continue
+            mark = encode(Watermark(source=MARKERS, epoch_at_ms=told.epoch_at_ms))
             for partition in range(partitions):
                 await outcomes.send(key=MARKERS.encode(), value=mark, partition=partition)
 

@@ -17,6 +17,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     partition: int
     offset: int
     value: bytes
+    key: bytes = b""
     received_at_ms: int
     """When it reached the topic."""
 
@@ -34,6 +35,7 @@ def record_of(event: Any) -> Record:
         partition=message.partition,
         offset=message.offset,
         value=message.value or b"",
+        key=message.key or b"",
         received_at_ms=round(message.timestamp * 1000),
     )
 

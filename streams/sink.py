@@ -34,11 +34,16 @@ def sink(app: faust.App, model: ReadModel, *, guarded: Callable[[Any], Any]) -> 
     async def run(stream: Any) -> None:
         async for event in stream.events():
             record = record_of(event)
-            if record.value:
+            if record.value and not _is_heartbeat(record):
                 await _written(model, record)
 
     for topic in _KINDS:
         app.agent(raw_topic(app, topic), name=f"sink_{topic.rpartition('.')[2].replace('-', '_')}")(guarded(run))
+
+
+def _is_heartbeat(record: Record) -> bool:
+    """Whether a record says only that a snapshot stands, which stands there already."""
+    return record.topic == OVERRIDES and record.key.endswith(b"/heartbeat")
 
 
 async def _written(model: ReadModel, record: Record) -> None:

@@ -15,7 +15,9 @@ from tables.catalogue import TABLES
 __all__ = [
     "ACTIONS",
     "CONTROL",
+    "CONTROL_EVENTS",
     "DEAD_LETTERS",
+    "DRAFTS",
     "FINDINGS",
     "INPUTS",
     "LESSONS",
@@ -34,9 +36,11 @@ OUTCOMES: Final = "leverloop.outcomes"
 FINDINGS: Final = "leverloop.findings"
 LESSONS: Final = "leverloop.lessons"
 LESSON_EVENTS: Final = "leverloop.lesson-events"
+DRAFTS: Final = "leverloop.drafts"
 SNAPSHOTS: Final = "leverloop.snapshots"
 OVERRIDES: Final = "leverloop.overrides"
 CONTROL: Final = "leverloop.control"
+CONTROL_EVENTS: Final = "leverloop.control-events"
 DEAD_LETTERS: Final = "leverloop.dead-letters"
 
 INPUTS: Final = (ACTIONS, TRADES)
@@ -92,11 +96,13 @@ def layout(*, app_id: str, partitions: int) -> tuple[TopicSpec, ...]:
         delete(FINDINGS, 1, _DERIVED_MS, _SNAPSHOT_BYTES),
         TopicSpec(name=LESSONS, partitions=1, cleanup="compact"),
         delete(LESSON_EVENTS, 1, _FOREVER_MS),
+        delete(DRAFTS, 1, _DERIVED_MS, _SNAPSHOT_BYTES),
         delete(SNAPSHOTS, 1, _DERIVED_MS, _SNAPSHOT_BYTES),
         TopicSpec(
             name=OVERRIDES, partitions=1, cleanup="compact", max_message_bytes=_SNAPSHOT_BYTES, compression="zstd"
         ),
         delete(CONTROL, 1, _FOREVER_MS),
+        delete(CONTROL_EVENTS, 1, _FOREVER_MS),
         delete(DEAD_LETTERS, partitions, _FOREVER_MS, _DEAD_LETTER_BYTES),
         *(
             TopicSpec(

@@ -58,8 +58,8 @@ BOOK: Final = TableSpec(
 ANNOUNCED: Final = TableSpec(
     name="announced",
     key="module",
-    value="version and hash of the snapshot announced last",
-    version=1,
+    value="what stands, what waits, what is pinned, and where versions are kept",
+    version=2,
     scales=False,
     grows_with="modules",
 )

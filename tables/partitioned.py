@@ -58,6 +58,10 @@ class PartitionedTable(faust.Table, Generic[State]):
         """State of every partition this worker owns."""
         return dict(self.data.states)
 
+    def recovered_states(self) -> dict[int, State]:
+        """State of every partition this worker owns whose changelog it has read to the end."""
+        return {partition: state for partition, state in self.data.states.items() if self.data.is_recovered(partition)}
+
     async def load(self, tp: TP, records: Sequence[ChangelogRecord], next_offset: int) -> None:
         """Take many records of a changelog partition, in their order.
 
@@ -136,6 +140,10 @@ class PartitionedStore(base.Store, Generic[State]):
             state.recovered()
         if self._holds(tp):
             self._recovered.add(tp.partition)
+
+    def is_recovered(self, partition: int) -> bool:
+        """Whether a partition that is ours has been read to its end, and is not being read again."""
+        return partition in self._recovered and partition not in self._unsettled
 
     def apply_changelog_batch(self, batch: Iterable[Any], to_key: Any, to_value: Any) -> None:  # noqa: ARG002
         """Apply what has come to the changelog since it was loaded, in its order."""

@@ -7,8 +7,8 @@ from tables.catalogue import TABLES
 from tests.architecture.source import ROOT
 
 TOPICS = [
-    "leverloop.actions", "leverloop.control", "leverloop.dead-letters", "leverloop.findings", "leverloop.lesson-events",
-    "leverloop.lessons", "leverloop.outcomes", "leverloop.overrides", "leverloop.snapshots", "leverloop.trades",
+    "leverloop.actions", "leverloop.control", "leverloop.control-events", "leverloop.dead-letters", "leverloop.drafts",
+    "leverloop.findings", "leverloop.lesson-events", "leverloop.lessons", "leverloop.outcomes", "leverloop.overrides", "leverloop.snapshots", "leverloop.trades",
 ]  # fmt: skip
 STATE = ["announced", "book", "epochs", "outcomes", "trades"]
 

@@ -16,16 +16,18 @@ import streams
 from app.cli import app as cli
 from app.settings import Settings
 from app.topic_admin import Replication, create_topics
+from learning.commands import ControlEvent
 from learning.lessons import Lesson, LessonEvent
 from learning.parameters import Parameters
 from leverloop.embedded_log import EmbeddedLog, NewRecord
 from leverloop.events import parse_action, parse_trade
+from leverloop.heartbeat import decode_heartbeat
 from leverloop.live import LiveBook
 from leverloop.partitions import partition_of
 from leverloop.snapshot import decode_snapshot, encode_snapshot
 from leverloop.testing import AT_MS, MemoryEmitter, MemoryFeed, make_override, make_snapshot
 from streams import topics
-from streams.codec import DeadLetter, decode_control, decode_findings, decode_outcomes
+from streams.codec import DeadLetter, decode_control, decode_drafts, decode_findings, decode_outcomes
 from streams.topics import TopicSpec, layout
 from tables.catalogue import TABLES
 from tests.contract.markdown import DOCUMENTS, ROOT, anchors, bare, blocks, links, prose, rows, sections, text_of
@@ -102,8 +104,10 @@ READERS: dict[str, Any] = {
     topics.FINDINGS: decode_findings,
     topics.LESSONS: msgspec.json.Decoder(Lesson).decode,
     topics.LESSON_EVENTS: msgspec.json.Decoder(LessonEvent).decode,
+    topics.DRAFTS: decode_drafts,
     topics.SNAPSHOTS: decode_snapshot,
-    topics.OVERRIDES: decode_snapshot,
+    topics.OVERRIDES: lambda raw: decode_heartbeat(raw) if b'"hash"' in raw else decode_snapshot(raw),
+    topics.CONTROL_EVENTS: msgspec.json.Decoder(ControlEvent).decode,
     topics.CONTROL: lambda raw: decode_control(raw, received_at_ms=AT_MS),
     topics.DEAD_LETTERS: msgspec.json.Decoder(DeadLetter).decode,
 }

@@ -19,12 +19,14 @@ from learning.findings import AcceptedLesson, Candidate, Decided, Findings, Grou
 from learning.lessons import nominated
 from learning.outcome import Companion
 from learning.progress import Passed
+from learning.publishing import Published
 from learning.rows import row_of
 from leverloop.errors import InvariantBroken
 from leverloop.events import Controls, Counterfactual, Decision, DecisionOverride
 from leverloop.scope import DEFAULT_SCHEMA
 from leverloop.testing import AT_MS, make_snapshot
 from tables.announced import _ENCODING as ANNOUNCED_ENCODING
+from tables.announced import _FIRST as FIRST_ANNOUNCED
 from tables.announced import AnnouncedState, stored_announced
 from tables.book import _ENCODING as BOOK_ENCODING
 from tables.book import stored_book
@@ -62,6 +64,11 @@ OUTCOME = an_outcome(
     companions=(Companion(group="pm.uptrend.S0.exit|exit", scope={"E_mode": "patient"}),),
 )  # fmt: skip
 ROW = row_of(OUTCOME, START_MS + EPOCH_MS, DEFAULT_SCHEMA)
+
+PUBLISHED = Published(
+    offset=7, version=14, standing=make_snapshot(version=13), newest=make_snapshot(version=14), killed=True,
+    pinned=make_snapshot(version=12), refusal="too far", commands=("a", "b"), kept={12: 0, 13: 3},
+)  # fmt: skip
 
 EXAMPLES: dict[str, tuple[Encoding[Any], Any]] = {
     "trades action": (
@@ -133,13 +140,16 @@ def test_what_was_written_reads_as_what_it_was(name: str) -> None:
 
 
 def test_an_announced_version_reads_as_what_it_was() -> None:
-    raw = bytes.fromhex(GOLDEN["announced 1"])
-    found = ANNOUNCED_ENCODING.decode(raw)
+    """Version 1 held no content: the next version is counted on from it, and nothing stands that could be compared."""
+    first = bytes.fromhex(GOLDEN["announced 1"])
+    found = FIRST_ANNOUNCED.decode(first)
     assert (found.version, found.epoch_at_ms) == (12, AT_MS)
     assert re.fullmatch("[0-9a-f]{32}", found.content_hash)
     state = AnnouncedState()
-    state.apply(b"pm", raw)
-    assert state.versions == {"pm": 12}
+    state.apply(b"pm", first)
+    assert state.of("pm") == Published(version=12)
+    state.apply(b"pm", bytes.fromhex(GOLDEN["announced 2"]))
+    assert state.of("pm") == PUBLISHED
 
 
 @pytest.mark.parametrize(("encoding", "value"), EXAMPLES.values(), ids=EXAMPLES)
@@ -159,15 +169,16 @@ def test_writers_use_these_encodings() -> None:
     )
     for encoding, value in EXAMPLES.values():
         assert writers[type(value)](value) == encoding.encode(value)
-    assert ANNOUNCED_ENCODING.decode(stored_announced(make_snapshot(version=12))).version == 12
+    assert ANNOUNCED_ENCODING.decode(stored_announced(PUBLISHED)).version == 14
 
 
 @pytest.mark.parametrize("name", ENCODED)
-@pytest.mark.parametrize("version", [0, 2, 255])
+@pytest.mark.parametrize("version", [0, 3, 255])
 def test_another_version_or_a_damaged_value_is_an_invariant_broken(name: str, version: int) -> None:
-    encoding = ANNOUNCED_ENCODING if name.startswith("announced") else EXAMPLES[name.rpartition(" ")[0]][0]
+    encodings = {"announced 1": FIRST_ANNOUNCED, "announced 2": ANNOUNCED_ENCODING}
+    encoding = encodings.get(name) or EXAMPLES[name.rpartition(" ")[0]][0]
     raw = bytes.fromhex(GOLDEN[name])
-    with pytest.raises(InvariantBroken, match=f"version {version:02x} in the table, this engine reads 01"):
+    with pytest.raises(InvariantBroken, match=f"version {version:02x} in the table, this engine reads {raw[0]:02x}"):
         encoding.decode(bytes([version]) + raw[1:])
     with pytest.raises(InvariantBroken, match="a damaged value in the table"):
         encoding.decode(raw[:-1])

@@ -13,14 +13,15 @@ import msgspec
 
 from learning.book import decision
 from learning.epochs import CONTROL, passed_epoch
+from learning.findings import Findings
+from learning.movement import Limits
 from learning.parameters import Parameters, config_hash
 from learning.partition import OutcomesPartition
 from leverloop.partitions import partition_of
 from leverloop.scope import DEFAULT_SCHEMA
-from leverloop.snapshot import decode_snapshot
 from streams.accumulate import _take
 from streams.attribute import Effects, effects_of
-from streams.book import _snapshots, next_book
+from streams.book import drafts_of, next_book
 from streams.codec import Watermark, decode_findings, decode_outcomes, encode
 from streams.records import Record
 from streams.topics import ACTIONS, INPUTS, TRADES
@@ -171,6 +172,7 @@ class Pipeline:
 
     def _close(self, value: bytes) -> None:
         findings, state = decode_findings(value), self.book.state
+        assert isinstance(findings, Findings)
         self.book[pending_key(findings.partition)] = stored_book(findings)
         closed = next_book(state, self.partitions, self.parameters)
         if closed is not None:
@@ -178,10 +180,13 @@ class Pipeline:
         if state.book is not None and (closed is not None or not state.told):
             state.told = True
             configuration = config_hash(self.parameters, DEFAULT_SCHEMA)
-            for module, raw in _snapshots(state.book, self.parameters, configuration, "test"):
-                found = decode_snapshot(raw)
-                known = self.hashes.setdefault((module, found.version), found.content_hash)
-                assert known == found.content_hash, f"version {found.version} of {module} was told twice and differs"
+            for draft in drafts_of(state.book, self.parameters, configuration, "test", Limits()):
+                found = draft.snapshot
+                assert found is not None
+                known = self.hashes.setdefault((draft.module, found.version), found.content_hash)
+                assert known == found.content_hash, (
+                    f"epoch {found.version} of {draft.module} was told twice and differs"
+                )
             told = encode(decision(state.book))
             for log in self.outcome_logs:
                 log.append(told)

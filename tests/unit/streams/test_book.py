@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from learning.baseline import GroupBaseline
 from learning.book import Book
 from learning.findings import Findings
+from learning.movement import Limits
 from learning.parameters import Parameters
-from leverloop.snapshot import decode_snapshot
-from streams.book import _snapshots, next_book
+from streams.book import drafts_of, next_book
+from streams.codec import decode_drafts, encode
 from tables.book import BOOK_KEY, BookState, pending_key, stored_book
 from tests.laws.examples import EPOCH_MS, START_MS
 
@@ -66,12 +67,22 @@ def test_every_module_with_groups_has_a_snapshot_from_the_first_epoch_on() -> No
         GroupBaseline(group="pm.up.S1.a|entry", category="pm|entry", segments=()),
     )
     book = Book(epoch_at_ms=START_MS, baselines=parts)
-    assert list(_snapshots(book, PARAMETERS, "hash", "engine")) == []
+    assert list(drafts_of(book, PARAMETERS, "hash", "engine", Limits())) == []
     closed = msgspec.structs.replace(book, version=1)
-    found = {module: decode_snapshot(raw) for module, raw in _snapshots(closed, PARAMETERS, "hash", "engine")}
-    assert {module: (s.module, s.version, s.epoch_at_ms) for module, s in found.items()} == {
+    found = {draft.module: draft.snapshot for draft in drafts_of(closed, PARAMETERS, "hash", "engine", Limits())}
+    assert {module: (s.module, s.version, s.epoch_at_ms) for module, s in found.items() if s} == {
         "pm": ("pm", 1, START_MS),
         "dm": ("dm", 1, START_MS),
     }
     only_pm = msgspec.structs.replace(closed, baselines=parts[1:])
-    assert [module for module, _ in _snapshots(only_pm, PARAMETERS, "hash", "engine")] == ["pm"]
+    assert [draft.module for draft in drafts_of(only_pm, PARAMETERS, "hash", "engine", Limits())] == ["pm"]
+
+
+def test_a_draft_that_is_too_large_for_its_topic_is_only_spoken_of() -> None:
+    parts = (GroupBaseline(group="pm.up.S1.a|entry", category="pm|entry", segments=()),)
+    closed = Book(epoch_at_ms=START_MS, version=1, baselines=parts)
+    (whole,) = drafts_of(closed, PARAMETERS, "hash", "engine", Limits())
+    assert whole.snapshot is not None
+    (told,) = drafts_of(closed, PARAMETERS, "hash", "engine", Limits(max_bytes=whole.size_bytes - 1))
+    assert (told.snapshot, told.size_bytes, told.epoch_at_ms) == (None, whole.size_bytes, START_MS)
+    assert decode_drafts(encode(told)) == told

@@ -6,16 +6,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from learning.commands import LessonCommand, SnapshotCommand
 from learning.findings import Decided, Findings
 from learning.outcome import Companion, OutcomeVoided
 from leverloop.errors import BadInput, InvariantBroken
 from leverloop.events import MAX_EVENT_BYTES
+from leverloop.testing import make_snapshot
 from streams.codec import (
+    Draft,
     EpochMarker,
     OnOutcomes,
     Watermark,
     dead_letter,
     decode_control,
+    decode_drafts,
     decode_findings,
     decode_outcomes,
     encode,
@@ -42,12 +46,44 @@ def test_findings_and_markers_read_back() -> None:
     assert decode_control(encode(marker), received_at_ms=START_MS) == marker
 
 
+def test_commands_read_back_on_control_and_where_they_are_passed_on_to() -> None:
+    kill = SnapshotCommand(command="kill", id="c1", who="jane", why="so", at_ms=START_MS)
+    pin = SnapshotCommand(command="pin", id="c2", module="pm", version=3, who="jane", why="so", at_ms=START_MS)
+    off = LessonCommand(command="disable", id="c3", lesson_id="ls_1", who="jane", why="so", at_ms=START_MS)
+    for command in (kill, pin, off):
+        assert decode_control(encode(command), received_at_ms=START_MS) == command
+    assert decode_drafts(encode(pin)) == pin
+    assert decode_findings(encode(off)) == off
+    draft = Draft(module="pm", epoch_at_ms=START_MS, size_bytes=9, snapshot=make_snapshot())
+    assert decode_drafts(encode(draft)) == draft
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ('"command": "pin", "module": "pm"', "version: expected a version with pin, was None"),
+        ('"command": "rollback", "version": 3', "module: expected a module with rollback, was None"),
+        ('"command": "unpin"', "module: expected a module with unpin, was None"),
+        ('"command": "kill", "version": 3', "version: expected none with kill, was 3"),
+        ('"command": "kill", "module": "xx"', "control record"),
+        ('"command": "kill", "why": ""', "control record"),
+        ('"command": "disable"', "control record"),
+    ],
+)
+def test_a_command_that_does_not_say_all_it_has_to_is_bad_input(fields: str, message: str) -> None:
+    raw = f'{{"id": "c1", "who": "jane", "why": "so", "at_ms": 1, {fields}}}'.encode()
+    with pytest.raises(BadInput, match=message):
+        decode_control(raw, received_at_ms=START_MS)
+
+
 @pytest.mark.parametrize("raw", [b"", b"{", b"\xff", b"{}", b'{"kind": "\xff"}', b'{"kind": "other"}', b"[]"])
 def test_a_message_of_ours_that_does_not_read_is_an_invariant_broken(raw: bytes) -> None:
     with pytest.raises(InvariantBroken, match="outcomes topic: "):
         decode_outcomes(raw)
     with pytest.raises(InvariantBroken, match="findings topic: "):
         decode_findings(raw)
+    with pytest.raises(InvariantBroken, match="drafts topic: "):
+        decode_drafts(raw)
 
 
 @pytest.mark.parametrize(
@@ -62,7 +98,9 @@ def test_a_control_record_that_does_not_read_is_bad_input(raw: bytes) -> None:
 def test_a_marker_far_ahead_of_its_arrival_is_bad_input(ahead_ms: int, taken: bool) -> None:
     raw = encode(EpochMarker(epoch_at_ms=START_MS + ahead_ms, who="me", why="to see", at_ms=START_MS))
     if taken:
-        assert decode_control(raw, received_at_ms=START_MS).epoch_at_ms == START_MS + ahead_ms
+        marker = decode_control(raw, received_at_ms=START_MS)
+        assert isinstance(marker, EpochMarker)
+        assert marker.epoch_at_ms == START_MS + ahead_ms
     else:
         with pytest.raises(
             BadInput, match=f"epoch_at_ms: expected at most a day after it reached the topic at {START_MS}"

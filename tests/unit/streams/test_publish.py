@@ -1,65 +1,36 @@
-"""Publish: a snapshot is announced if it may be applied and none newer was (spec section 11)."""
+"""Publish: which modules a message is about, and what it does to one."""
 
-import msgspec
-import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-
-from leverloop.errors import BadInput
-from leverloop.snapshot import decode_snapshot, encode_snapshot
+from learning.commands import SnapshotCommand
+from learning.publishing import Published, Terms
 from leverloop.testing import AT_MS, make_override, make_snapshot
-from streams.publish import announced
-from tables.announced import AnnouncedState, stored_announced
+from streams.codec import Draft
+from streams.publish import history_key, step_of, targets
 
-GOOD = make_snapshot(make_override({"size_mult": 1.2}, {"bucket": "micro"}), version=5)
-
-
-def after(*versions: int) -> AnnouncedState:
-    state = AnnouncedState()
-    for version in versions:
-        state.apply(b"pm", stored_announced(make_snapshot(version=version)))
-    return state
+GOOD = make_snapshot(make_override({"size_mult": 1.02}, {"bucket": "micro"}), version=5)
+TERMS = Terms(valid_ms=1_000, engine_version="engine", config_hash="hash")
+DRAFT = Draft(module="pm", epoch_at_ms=AT_MS, size_bytes=1, snapshot=GOOD)
+KILL = SnapshotCommand(command="kill", id="c", who="me", why="so", at_ms=1)
 
 
-def test_it_is_announced_as_it_is_with_its_time_and_how_long_it_holds() -> None:
-    found = announced(encode_snapshot(GOOD), AnnouncedState(), AT_MS + 7, 1000)
-    assert found is not None
-    assert (found.published_at_ms, found.valid_until_ms) == (AT_MS + 7, AT_MS + 1007)
-    assert found.content_hash == GOOD.content_hash
-    assert decode_snapshot(encode_snapshot(found)) == found
+def test_a_draft_is_about_its_module_and_a_command_about_those_it_names() -> None:
+    assert targets(DRAFT) == ("pm",)
+    assert targets(KILL) == ("pm", "dm")
+    assert targets(SnapshotCommand(command="kill", id="c", module="dm", who="me", why="so", at_ms=1)) == ("dm",)
 
 
-@pytest.mark.parametrize(("last", "passes"), [(4, True), (5, True), (6, False)])
-def test_an_older_one_stays_back_and_the_last_one_is_said_again(last: int, passes: bool) -> None:
-    assert (announced(encode_snapshot(GOOD), after(last), AT_MS, 1) is not None) is passes
+def test_every_version_has_its_key_in_the_history() -> None:
+    assert history_key("pm", 12) == b"pm/12"
 
 
-def test_modules_do_not_hold_each_other_back() -> None:
-    state = after(9)
-    assert announced(encode_snapshot(make_snapshot(version=1, module="dm")), state, AT_MS, 1) is not None
-
-
-@pytest.mark.parametrize(
-    ("raw", "field"),
-    [
-        (b"{", "snapshot"),
-        (encode_snapshot(GOOD).replace(b'"size_mult":1.2', b'"size_mult":1.4'), "size_mult"),
-        (encode_snapshot(GOOD).replace(b'"size_mult":1.2', b'"size_mult":1.1'), "content_hash"),
-        (encode_snapshot(msgspec.structs.replace(GOOD, content_hash="0")), "content_hash"),
-    ],
-)
-def test_one_that_must_not_be_applied_is_refused(raw: bytes, field: str) -> None:
-    with pytest.raises(BadInput, match=field):
-        announced(raw, AnnouncedState(), AT_MS, 1)
-
-
-@given(st.lists(st.integers(0, 9), min_size=1))
-def test_announced_versions_never_go_back(versions: list[int]) -> None:
-    state, seen = AnnouncedState(), []
-    for version in versions:
-        found = announced(encode_snapshot(make_snapshot(version=version)), state, AT_MS, 1)
-        if found is not None:
-            state.apply(b"pm", stored_announced(found))
-            seen.append(found.version)
-    assert seen == sorted(seen)
-    assert max(versions) == seen[-1]
+def test_each_kind_of_message_has_its_step() -> None:
+    drafted = step_of(Published(), "pm", DRAFT, None, TERMS, offset=3, at_ms=AT_MS)
+    assert drafted is not None
+    assert (drafted.event.outcome, drafted.state.offset, drafted.announced) == ("announced", 3, drafted.written)
+    spoken_of = Draft(module="pm", epoch_at_ms=AT_MS, size_bytes=1 << 30, snapshot=None)
+    refused = step_of(drafted.state, "pm", spoken_of, None, TERMS, offset=4, at_ms=AT_MS)
+    assert refused is not None
+    assert (refused.event.outcome, refused.written, refused.state.standing) == ("refused", None, drafted.announced)
+    killed = step_of(drafted.state, "pm", KILL, None, TERMS, offset=5, at_ms=AT_MS)
+    assert killed is not None
+    assert killed.announced is not None
+    assert not list(killed.announced.overrides())

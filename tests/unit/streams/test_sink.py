@@ -10,7 +10,7 @@ from leverloop.snapshot import Snapshot, encode_snapshot
 from leverloop.testing import make_snapshot
 from streams.codec import dead_letter, encode
 from streams.records import Record
-from streams.sink import _written
+from streams.sink import _is_heartbeat, _written
 from streams.topics import DEAD_LETTERS, OVERRIDES
 from tables.postgres.writer import DeadLetterRow
 
@@ -39,6 +39,11 @@ async def test_a_snapshot_is_written_once_however_long_the_database_is_away(away
     await _written(model, a_record(OVERRIDES, encode_snapshot(snapshot)))  # type: ignore[arg-type]
     assert model.rows == [(OVERRIDES, 2, 9, snapshot)]
     assert isinstance(model.rows[0][3], Snapshot)
+
+
+@pytest.mark.parametrize(("topic", "key", "beats"), [(OVERRIDES, b"pm/heartbeat", True), (OVERRIDES, b"pm", False)])
+def test_a_heartbeat_is_no_row(topic: str, key: bytes, beats: bool) -> None:
+    assert _is_heartbeat(Record(topic=topic, partition=0, offset=1, key=key, value=b"x", received_at_ms=0)) is beats
 
 
 async def test_a_dead_letter_comes_with_what_the_table_keeps() -> None:

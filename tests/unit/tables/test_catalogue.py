@@ -9,7 +9,7 @@ def test_the_tables_of_the_engine() -> None:
         ("outcomes", 2, True),
         ("epochs", 1, True),
         ("book", 1, False),
-        ("announced", 1, False),
+        ("announced", 2, False),
     ]
 
 

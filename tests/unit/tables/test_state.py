@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from learning.book import Book
 from learning.findings import Decided, Findings
 from learning.progress import Passed
+from learning.publishing import Published
 from leverloop.testing import make_snapshot
 from tables.announced import AnnouncedState, stored_announced
 from tables.book import BOOK_KEY, BookState, pending_key, stored_book
@@ -71,7 +72,10 @@ RECORDS: dict[str, st.SearchStrategy[ChangelogRecord]] = {
         ),
     ),
     "announced": st.builds(
-        lambda module, n: (module.encode(), stored_announced(make_snapshot(version=n, module=module))),
+        lambda module, n: (
+            module.encode(),
+            stored_announced(Published(version=n, standing=make_snapshot(version=n, module=module))),
+        ),
         st.sampled_from(["pm", "dm"]),
         NUMBERS,
     ),
@@ -81,7 +85,7 @@ STATES: dict[str, tuple[Callable[[], PartitionState], Callable[[Any], Any]]] = {
     "trades": (TradesPartition, trades_seen),
     "epochs": (EpochsState, lambda state: state.progress),
     "book": (BookState, lambda state: (state.book, state.pending, len(state))),
-    "announced": (AnnouncedState, lambda state: state.versions),
+    "announced": (AnnouncedState, lambda state: state.modules),
 }
 
 
