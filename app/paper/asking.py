@@ -144,4 +144,5 @@ class View:
 
 
 def _applied(resolution: Resolution, knobs: Knobs) -> Knobs:
-    return msgspec.convert(apply_pattern_execution_overrides(resolution, msgspec.to_builtins(knobs)), Knobs)
+    applied = apply_pattern_execution_overrides(resolution, msgspec.to_builtins(knobs), waits_for="TS")
+    return msgspec.convert(applied, Knobs)

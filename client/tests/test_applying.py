@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,10 +14,12 @@ from leverloop.applying import (
     apply_pattern_strength_overrides,
     whole_bars,
 )
+from leverloop.book import OverrideBook
 from leverloop.errors import BadInput
 from leverloop.levers import LEVERS
 from leverloop.patterns import ACTION_CATEGORIES
 from leverloop.resolution import Resolution
+from leverloop.testing import AT_MS, make_override, make_snapshot
 
 from .strategies import unit
 
@@ -37,6 +40,7 @@ knobs = st.fixed_dictionaries(
     },
 )
 NEUTRAL = Resolution(reason="NO_MATCH")
+WAIT = "signal_thresholds.wait_for_signal"
 
 
 def matched(**levers: float) -> Resolution:
@@ -147,6 +151,35 @@ def test_knobs_by_hand() -> None:
         "min_dx_for_add": 0.4,
         "max_edx_for_add": 0.3,
     }
+
+
+@pytest.mark.parametrize(
+    ("own", "waits_for", "applied"),
+    [
+        ({"TS": 0.3}, None, {"TS": 0.3, "DX": 0.6}),
+        ({"DX": 0.3}, "TS", {"DX": 0.6}),
+        (None, None, {"DX": 0.6}),
+        (0.3, "DX", 0.6),
+        (0.3, "TS", 0.3),
+        (0.3, None, 0.3),
+    ],
+)
+def test_an_entry_waits_for_the_signal_that_was_learned_of_and_for_no_other(
+    own: Any, waits_for: str | None, applied: Any
+) -> None:
+    override = make_override({WAIT: 0.6, "entry_delay_bars": 0.0}, {"bucket": "micro"})
+    named = msgspec.structs.replace(override, signals={WAIT: "DX"})
+    book = OverrideBook(make_snapshot(named), holdout_share=0.0)
+    resolution = book.resolve("pm.uptrend.S1.buy_flag", "entry", {"bucket": "micro"}, "t1", AT_MS)
+    assert resolution.signals == {WAIT: "DX"}
+    controls = {"entry_delay_bars": 0} | ({} if own is None else {"wait_for_signal": own})
+    assert apply_pattern_execution_overrides(resolution, controls, waits_for=waits_for) == {
+        "entry_delay_bars": 0,
+        "wait_for_signal": applied,
+    }
+    held_out = OverrideBook(make_snapshot(named), holdout_share=1.0)
+    neutral = held_out.resolve("pm.uptrend.S1.buy_flag", "entry", {"bucket": "micro"}, "t1", AT_MS)
+    assert (neutral.signals, apply_pattern_execution_overrides(neutral, controls)) == ({}, controls)
 
 
 def test_a_knob_that_the_trader_does_not_have_is_not_made_up() -> None:

@@ -92,7 +92,9 @@ def apply_pattern_strength_overrides(
     )
 
 
-def apply_pattern_execution_overrides(resolution: Resolution, controls: Mapping[str, Any]) -> dict[str, Any]:
+def apply_pattern_execution_overrides(
+    resolution: Resolution, controls: Mapping[str, Any], *, waits_for: str | None = None
+) -> dict[str, Any]:
     """Execution levers applied to the knobs of an action; knobs that no lever moves come back as they were.
 
     Parameters
@@ -101,6 +103,8 @@ def apply_pattern_execution_overrides(resolution: Resolution, controls: Mapping[
         What the book said about the action.
     controls
         The trader's own knobs, named as `applied_knobs` of spec section 4.
+    waits_for
+        Signal that the trader's ``wait_for_signal`` bounds, where that is one number.
 
     Returns
     -------
@@ -108,6 +112,8 @@ def apply_pattern_execution_overrides(resolution: Resolution, controls: Mapping[
         Bars and thresholds are set to the lever's value, bars rounded by `whole_bars`. ``phase1_frac`` (then
         clamped to [0, 1]), ``trim_delay`` and ``panic_trigger_level`` are multiplied where the trader has
         such a knob; ``trail_mult`` and ``phase_scaling`` are multiplied and start from 1 where it has none.
+        ``wait_for_signal`` bounds the signal that its override names: one of bounds by signal, as
+        ``{"TS": 0.3}``, is set, and one number only if it bounds that signal.
 
     Raises
     ------
@@ -130,7 +136,7 @@ def apply_pattern_execution_overrides(resolution: Resolution, controls: Mapping[
         if name in _BARS:
             applied[name] = whole_bars(value)
         elif block == "signal_thresholds":
-            applied[member] = value
+            applied[member] = _bound(applied.get(member), value, resolution.signals.get(name), waits_for)
         elif block == "phase_scaling":
             scaling = applied.get(block) or {}
             if not isinstance(scaling, Mapping):
@@ -190,6 +196,15 @@ def whole_bars(bars: float) -> int:
     [0, 1, 1, 2]
     """
     return math.ceil(bars - 0.5)
+
+
+def _bound(own: Any, value: float, signal: str | None, waits_for: str | None) -> Any:
+    """Bound of a signal: a number is never put on another signal than it was learned of."""
+    if signal is None:
+        return value
+    if own is None or isinstance(own, Mapping):
+        return {**(own or {}), signal: value}
+    return value if signal == waits_for else own
 
 
 def _clamped(field: str, value: float, mult: float, low: float, high: float) -> float:

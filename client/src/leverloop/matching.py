@@ -51,6 +51,8 @@ class Match(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     weighing: Weighing
     terms: Terms | None
     """Of the capital levers, in the order of `CAPITAL_OF`; None for an override of execution levers."""
+    signals: dict[str, str] = {}
+    """Execution lever -> the signal that it bounds, where its name does not say it."""
 
 
 def prepared(
@@ -83,6 +85,7 @@ def prepared(
         category=category,
         weighing=(len(override.scope), base, stats.updated_at_ms, decay_per_ms, factor_id),
         terms=_terms(override.levers, category),
+        signals=override.signals,
     )
 
 

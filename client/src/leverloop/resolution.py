@@ -78,6 +78,14 @@ class Resolution(msgspec.Struct, frozen=True, kw_only=True):
         """Weight of each match by override id."""
         return {override.id: override.weight for override in self.overrides}
 
+    @property
+    def signals(self) -> dict[str, str]:
+        """Lever -> the signal that it bounds, of those levers whose name does not say it (``wait_for_signal``)."""
+        chosen = self.trace.chosen
+        return {
+            name: chosen[name].signals[name] for name in self.levers if name in chosen and name in chosen[name].signals
+        }
+
     def lever(self, name: str, *, knob: float | None = None) -> float:
         """Value of a lever: what a match says, otherwise its neutral.
 
