@@ -1,8 +1,6 @@
 """The live book: keeps the last good snapshot, never goes backwards, dies when told to."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,31 +9,10 @@ import pytest
 
 from leverloop.errors import BadConfig, Unavailable
 from leverloop.live import KILL_VARIABLE, LiveBook
-from leverloop.snapshot import Snapshot, encode_snapshot
-from leverloop.testing import AT_MS, MemoryFeed, make_override, make_snapshot
+from leverloop.snapshot import encode_snapshot
+from leverloop.testing import AT_MS, MemoryFeed, make_snapshot
 
-MICRO = make_override({"size_mult": 1.2}, {"bucket": "micro"})
-SOON_S = 10.0
-
-
-@asynccontextmanager
-async def running(feed: MemoryFeed, **how: Any) -> AsyncIterator[LiveBook]:
-    live = LiveBook(feed, "pm", holdout_share=0.0, kill_poll_s=0.001, **{"clock_ms": lambda: AT_MS} | how)
-    task = asyncio.create_task(live.run())
-    try:
-        yield live
-    finally:
-        await feed.close()
-        await task
-
-
-def size(live: LiveBook) -> tuple[str, float, int | None]:
-    resolution = live.resolve("pm.uptrend.S1.buy_flag", "entry", {"bucket": "micro"}, "t1", AT_MS)
-    return resolution.reason, resolution.lever("size_mult"), resolution.snapshot_version
-
-
-def v(version: int, size_mult: float = 1.2, **fields: Any) -> Snapshot:
-    return make_snapshot(make_override({"size_mult": size_mult}, {"bucket": "micro"}), version=version, **fields)
+from .living import SOON_S, running, size, v
 
 
 async def test_it_is_neutral_until_the_first_snapshot_and_follows_from_then_on() -> None:

@@ -7,8 +7,11 @@ are, and arithmetic for the matches alone.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from copy import copy
 from typing import Any, Final
+
+import msgspec
 
 from leverloop.blend import blended, blended_weights, choose, strict, strict_weights
 from leverloop.errors import BadConfig, BadInput
@@ -83,12 +86,12 @@ class OverrideBook:
             raise BadConfig(f"profile: expected blended or strict, was {profile!r}")
         if not 0.0 <= holdout_share <= 1.0:
             raise BadConfig(f"holdout_share: expected a number in [0, 1], was {holdout_share!r}")
-        self.snapshot: Final = snapshot
+        self.snapshot = snapshot
         self.version: Final = snapshot.version if snapshot else None
         self.profile: Final[Profile] = profile
         self.holdout_share: Final = holdout_share
         self.killed: Final = killed
-        self.valid_until_ms: Final = snapshot.valid_until_ms if snapshot else 0
+        self.valid_until_ms = snapshot.valid_until_ms if snapshot else 0
         self._shut: Final[Reason | None] = "KILLED" if killed else None if snapshot else "NOT_READY"
         self._held_out_below: Final = int(holdout_share * DRAWS)
         if snapshot is not None and overrides is None:
@@ -101,6 +104,19 @@ class OverrideBook:
     def empty(cls) -> OverrideBook:
         """Book before the first snapshot: neutral, with reason NOT_READY."""
         return cls(None)
+
+    def renewed(self, valid_until_ms: int) -> OverrideBook:
+        """Book of the same snapshot that holds until another time; nothing is indexed again."""
+        other = copy(self)
+        if self.snapshot is not None:
+            other.snapshot = msgspec.structs.replace(self.snapshot, valid_until_ms=valid_until_ms)
+            other.valid_until_ms = valid_until_ms
+        return other
+
+    def matches(self) -> Iterator[Match]:
+        """Every override as it was prepared for matching."""
+        for group in self._groups.values():
+            yield from group.matches
 
     def resolve(  # noqa: PLR0911 - a return for each reason
         self,

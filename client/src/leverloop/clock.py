@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-__all__ = ["now_ms"]
+__all__ = ["elapsed_ms", "now_ms"]
 
 
 def now_ms() -> int:
@@ -16,3 +16,14 @@ def now_ms() -> int:
     True
     """
     return time.time_ns() // 1_000_000
+
+
+def elapsed_ms() -> int:
+    """Milliseconds since some moment: a clock that nobody sets, and that never goes backwards.
+
+    Examples
+    --------
+    >>> elapsed_ms() <= elapsed_ms()
+    True
+    """
+    return time.monotonic_ns() // 1_000_000

@@ -9,13 +9,16 @@ from pathlib import Path
 from typing import Any, Final
 
 from leverloop.book import DEFAULT_HOLDOUT_SHARE, OverrideBook
-from leverloop.clock import now_ms
+from leverloop.clock import elapsed_ms, now_ms
 from leverloop.errors import BadInput, InvariantBroken, Unavailable
-from leverloop.feeds import Feed
+from leverloop.feeds import Feed, FeedRecord
+from leverloop.heartbeat import Heartbeat, decode_heartbeat, heartbeat_key
+from leverloop.last_good import LastGood
+from leverloop.loading import let_go, load_book, parts_of
 from leverloop.matching import Profile
 from leverloop.patterns import ActionCategory, Module
 from leverloop.resolution import Resolution
-from leverloop.snapshot import Snapshot, decode_snapshot
+from leverloop.snapshot import Snapshot
 
 __all__ = ["KILL_VARIABLE", "LiveBook"]
 
@@ -35,6 +38,9 @@ class LiveBook:
         Whose snapshots: those of another module are refused.
     profile, holdout_share
         As in `OverrideBook`.
+    last_good_file
+        Where to keep the last good snapshot, and to begin with it: the trader then starts with the broker
+        down. A file of this trader alone; None keeps nothing.
     kill_file
         While this file exists, everything is neutral with reason KILLED; so it is while the environment
         variable `KILL_VARIABLE` is set. Both work with the broker down.
@@ -42,6 +48,9 @@ class LiveBook:
         How often to look at the kill switch, in seconds: a kill takes no longer than that.
     clock_ms
         Wall clock, to tell a stale snapshot.
+    elapsed_ms
+        Clock that nobody sets: where the wall clock is behind the time at which a snapshot was published,
+        what has passed since it came tells whether it is stale.
     """
 
     def __init__(
@@ -51,22 +60,32 @@ class LiveBook:
         *,
         profile: Profile = "blended",
         holdout_share: float = DEFAULT_HOLDOUT_SHARE,
+        last_good_file: Path | None = None,
         kill_file: Path | None = None,
         kill_poll_s: float = 0.2,
         clock_ms: Callable[[], int] = now_ms,
+        elapsed_ms: Callable[[], int] = elapsed_ms,
     ) -> None:
         self._feed: Final = feed
         self._module: Final[Module] = module
+        self._heartbeat_key: Final = heartbeat_key(module)
         self._profile: Final[Profile] = profile
         self._holdout_share: Final = holdout_share
+        self._last_good: Final = None if last_good_file is None else LastGood(last_good_file)
         self._kill_file: Final = kill_file
         self._kill_poll_s: Final = kill_poll_s
         self._clock_ms: Final = clock_ms
+        self._elapsed_ms: Final = elapsed_ms
         self._swapped: Final = asyncio.Condition()
         self._good = self._made(None, killed=False)
         self._book = self._made(None, killed=True) if self._kill_switch() else self._good
+        self._published_at_zero_ms = 0  # the publisher's clock at the zero of elapsed_ms, as far as is known
+        self._reader_pid: int | None = None
+        self._no_reader: str | None = None
         self.last_problem: str | None = None
         """Why the last record was refused or the feed does not answer; None once a good one has come."""
+        self.disk_problem: str | None = None
+        """Why the last good snapshot could not be kept on disk; None once it could."""
 
     @property
     def book(self) -> OverrideBook:
@@ -81,11 +100,33 @@ class LiveBook:
         trade_id: str,
         at_ms: int,
     ) -> Resolution:
-        """Levers for an action by the book that stands now, with the wall clock to tell a stale one."""
-        return self._book.resolve(pattern_key, action_category, scope, trade_id, at_ms, now_ms=self._clock_ms())
+        """Levers for an action by the book that stands now, with the wall clock to tell a stale one.
+
+        STALE as well where nobody reads: in the child of a fork after `run` began, and after `run` has ended.
+        """
+        if self._reader_pid is not None and (self._no_reader or self._reader_pid != os.getpid()):
+            return self._unread()
+        published_ms = self._published_at_zero_ms + self._elapsed_ms()
+        now_ms = max(self._clock_ms(), published_ms)
+        return self._book.resolve(pattern_key, action_category, scope, trade_id, at_ms, now_ms=now_ms)
+
+    def _unread(self) -> Resolution:
+        problem = self._no_reader or f"forked from process {self._reader_pid}: run a LiveBook in this process"
+        return Resolution(reason="STALE", snapshot_version=self._book.version, problem=problem)
 
     async def run(self) -> None:
         """Follow the feed until it is closed; an unavailable feed is asked again, everything else is raised."""
+        self._reader_pid, self._no_reader = os.getpid(), None
+        try:
+            await self._begin()
+            await self._read_on()
+        except BaseException as error:
+            self._no_reader = f"run() has ended: {type(error).__name__}: {error}"
+            raise
+        else:
+            self._no_reader = "run() has ended: the feed was closed"
+
+    async def _read_on(self) -> None:
         tasks = (asyncio.create_task(self._follow()), asyncio.create_task(self._watch_kill_switch()))
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -120,10 +161,10 @@ class LiveBook:
 
     async def _follow(self) -> None:
         while True:
-            records = self._feed.follow(self._module)
+            records = self._feed.follow(self._module, self._heartbeat_key)
             try:
                 async for record in records:
-                    await self._take(record.value)
+                    await self._take(record)
             except Unavailable as error:
                 self.last_problem = str(error)
                 await asyncio.sleep(error.retry_after_s)
@@ -133,19 +174,62 @@ class LiveBook:
                 if isinstance(records, AsyncGenerator):  # cancelled in between two records, it would keep its file open
                     await records.aclose()
 
-    async def _take(self, value: bytes) -> None:
+    async def _begin(self) -> None:
+        """Begin with what was kept on disk, if anything was."""
+        if self._last_good is None:
+            return
         try:
-            book = await asyncio.to_thread(self._read, value)  # 0.5 s for 20,000 overrides: the trader's loop goes on
-        except (BadInput, InvariantBroken) as error:
+            kept = await asyncio.to_thread(self._last_good.snapshot)
+            beat = await asyncio.to_thread(self._last_good.heartbeat)
+        except Unavailable as error:
             self.last_problem = str(error)
             return
+        if kept is not None and not await self._stand(kept) and self.last_problem:
+            self.last_problem = f"{self._last_good.path}: {self.last_problem}"
+        if beat is not None:
+            await self._beat(beat)
+
+    async def _take(self, record: FeedRecord) -> None:
+        if record.key == self._heartbeat_key:
+            if await self._beat(record.value) and self._last_good is not None:
+                await self._keep(self._last_good.keep_heartbeat, record.value)
+        elif await self._stand(record.value) and self._last_good is not None:
+            await self._keep(self._last_good.keep_snapshot, record.value)
+
+    async def _keep(self, write: Callable[[bytes], None], value: bytes) -> None:
+        try:
+            await asyncio.to_thread(write, value)
+            self.disk_problem = None
+        except Unavailable as error:
+            self.disk_problem = str(error)
+
+    async def _stand(self, value: bytes) -> bool:
+        """Put a snapshot in the place of the one that stands; whether it is another, or holds for longer."""
+        try:
+            book = await asyncio.to_thread(self._read, value)  # a quarter of a second for 20,000 overrides
+        except (BadInput, InvariantBroken) as error:
+            self.last_problem = str(error)
+            return False
         self.last_problem = None
+        if book is self._good:
+            return False
+        old_parts = await asyncio.to_thread(parts_of, self._good) if book.version != self._good.version else []
+        await self._replace(book)
+        del book
+        await asyncio.to_thread(let_go, old_parts)
+        return True
+
+    async def _replace(self, book: OverrideBook) -> None:
         self._good = book
+        if book.snapshot is not None:
+            published_at_zero_ms = book.snapshot.published_at_ms - self._elapsed_ms()
+            self._published_at_zero_ms = max(self._published_at_zero_ms, published_at_zero_ms)
         await self._swap(killed=self._kill_switch())
 
     def _read(self, value: bytes) -> OverrideBook:
-        snapshot = decode_snapshot(value)
-        standing = self._good.snapshot
+        book = load_book(value, profile=self._profile, holdout_share=self._holdout_share)
+        snapshot, standing = book.snapshot, self._good.snapshot
+        assert snapshot is not None
         if snapshot.module != self._module:
             raise BadInput("module", self._module, snapshot.module)
         if standing is not None and snapshot.version < standing.version:
@@ -157,7 +241,30 @@ class LiveBook:
                 )
             if snapshot.valid_until_ms <= standing.valid_until_ms:
                 return self._good  # delivered again
-        return self._made(snapshot, killed=False)
+            return self._good.renewed(snapshot.valid_until_ms)
+        return book
+
+    async def _beat(self, value: bytes) -> bool:
+        """Let the snapshot that stands hold for longer, if that is what the heartbeat is of; whether it does."""
+        try:
+            beat = decode_heartbeat(value)
+            holds_longer = self._is_of_what_stands(beat)
+        except BadInput as error:
+            self.last_problem = self.last_problem or str(error)  # why a snapshot was refused says more
+            return False
+        if holds_longer:
+            await self._replace(self._good.renewed(beat.valid_until_ms))
+        return holds_longer
+
+    def _is_of_what_stands(self, beat: Heartbeat) -> bool:
+        standing = self._good.snapshot
+        if standing is None or beat.version < standing.version:
+            return False
+        if beat.version > standing.version:
+            raise BadInput("heartbeat: version", f"{standing.version}, which stands", beat.version)
+        if beat.content_hash != standing.content_hash:
+            raise BadInput("heartbeat: hash", f"that of version {standing.version}, which stands", beat.content_hash)
+        return beat.valid_until_ms > standing.valid_until_ms
 
     async def _watch_kill_switch(self) -> None:
         while True:

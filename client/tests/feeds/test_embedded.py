@@ -42,7 +42,7 @@ async def test_the_newest_of_its_key_comes_first_and_then_each_newer_one(path: P
     put(path, (b"pm", b"1"), (b"pm", b"2"), (b"dm", b"x"))
     feed = EmbeddedFeed(path, poll_s=0.001, clock_ms=lambda: 7)
     records = feed.follow("pm")
-    assert await soon(records) == FeedRecord(value=b"2", offset=1, received_at_ms=7)
+    assert await soon(records) == FeedRecord(key="pm", value=b"2", offset=1, received_at_ms=7)
     put(path, (b"dm", b"y"), (b"pm", b"3"), (b"pm", None), (b"pm", b"4"))
     assert [(await soon(records)).value for _ in range(2)] == [b"3", b"4"]
     put(path, (b"pm", b"5"))

@@ -30,9 +30,9 @@ async def test_content_comes_at_once_and_again_at_each_change(tmp_path: Path) ->
     put(path, b"one")
     feed = FileFeed(path, poll_s=0.001, clock_ms=lambda: 7)
     records = feed.follow("pm")
-    assert await soon(records) == FeedRecord(value=b"one", offset=0, received_at_ms=7)
+    assert await soon(records) == FeedRecord(key="pm", value=b"one", offset=0, received_at_ms=7)
     put(path, b"two")
-    assert await soon(records) == FeedRecord(value=b"two", offset=1, received_at_ms=7)
+    assert await soon(records) == FeedRecord(key="pm", value=b"two", offset=1, received_at_ms=7)
     put(path, b"two")  # the same bytes in another file: a publisher that says it still stands
     assert (await soon(records)).offset == 2
     await feed.close()

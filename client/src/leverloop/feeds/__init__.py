@@ -16,8 +16,10 @@ __all__ = ["Feed", "FeedRecord", "open_feed"]
 
 
 class FeedRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """One snapshot as it arrived: bytes that nobody has looked into yet."""
+    """One record as it arrived: bytes that nobody has looked into yet."""
 
+    key: str
+    """Which of the keys that are followed."""
     value: bytes
     offset: int
     """Place in its topic; counts the readings of a file."""
@@ -25,15 +27,16 @@ class FeedRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Feed(Protocol):
-    """Source of the snapshots of a module."""
+    """Source of the snapshots of a module, and of their heartbeats."""
 
-    def follow(self, module: str) -> AsyncIterator[FeedRecord]:
-        """Yield the newest record of a key there is, then each new one, until the feed is closed.
+    def follow(self, *keys: str) -> AsyncIterator[FeedRecord]:
+        """Yield the newest record there is of each key, in their order, then each new one, until the feed is closed.
 
         Parameters
         ----------
-        module
-            The key: a module, for its snapshots.
+        keys
+            A module, for its snapshots; its `heartbeat_key`, for their heartbeats. A source that has snapshots
+            of one module alone yields them under the first key.
 
         Raises
         ------

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from typing import Final
 
 from leverloop.clock import now_ms
-from leverloop.embedded_log import EmbeddedLog, Record
+from leverloop.embedded_log import EmbeddedLog
 from leverloop.errors import Unavailable
 from leverloop.feeds import FeedRecord
 from leverloop.partitions import partition_of
@@ -48,36 +48,42 @@ class EmbeddedFeed:
         self._clock_ms: Final = clock_ms
         self._closed = False
 
-    async def follow(self, module: str) -> AsyncIterator[FeedRecord]:
-        """Yield the newest record of a key, then each newer one, until the feed is closed.
+    async def follow(self, *keys: str) -> AsyncIterator[FeedRecord]:
+        """Yield the newest record of each key, in their order, then each newer one, until the feed is closed.
 
         Parameters
         ----------
-        module
-            The key: a module for its snapshots.
+        keys
+            A module for its snapshots, ``<module>/heartbeat`` for its heartbeats.
 
         Raises
         ------
         Unavailable
             When the log or its topic is not there yet, or does not answer.
         """
-        key = module.encode()
+        wanted = {key.encode(): key for key in keys}
         with EmbeddedLog(self._path, create=False) as log:
-            partition = partition_of(key, self._partitions(log))
+            partitions = self._partitions(log)
             seen = log.data_version()  # asked before reading: what comes in between is read at the next look
-            newest, offset = self._newest(log, partition, key)
-            if newest is not None:
-                yield newest
+            newest: dict[bytes, FeedRecord] = {}
+            offsets: dict[int, int] = {}
+            for partition in {partition_of(key, partitions) for key in wanted}:
+                offsets[partition] = self._newest(log, partition, wanted, newest)
+            for key in wanted:
+                if key in newest:
+                    yield newest[key]
             while not self._closed:
                 version = log.data_version()
                 if version == seen:
                     await asyncio.sleep(self._poll_s)
                     continue
-                while records := log.read(self._topic, partition, offset):
-                    for record in records:
-                        offset = record.offset + 1
-                        if record.key == key and record.value is not None:
-                            yield self._arrived(record, record.value)
+                for partition, read_from in offsets.items():
+                    offset = read_from
+                    while records := log.read(self._topic, partition, offset):
+                        for record in records:
+                            offset = offsets[partition] = record.offset + 1
+                            if record.key is not None and record.key in wanted and record.value is not None:
+                                yield self._arrived(wanted[record.key], record.offset, record.value)
                 seen = version
 
     async def close(self) -> None:
@@ -93,15 +99,19 @@ class EmbeddedFeed:
             )
         return found.partitions
 
-    def _newest(self, log: EmbeddedLog, partition: int, key: bytes) -> tuple[FeedRecord | None, int]:
-        """Newest record of the key, None if there is none or it was deleted; and where to read on."""
-        newest = None
+    def _newest(
+        self, log: EmbeddedLog, partition: int, wanted: Mapping[bytes, str], newest: dict[bytes, FeedRecord]
+    ) -> int:
+        """Find the newest record of each key, none if there is none or it was deleted; return where to read on."""
         offset = log.earliest_offset(self._topic, partition)
         while records := log.read(self._topic, partition, offset):
             offset = records[-1].offset + 1
-            for record in (record for record in records if record.key == key):
-                newest = None if record.value is None else self._arrived(record, record.value)
-        return newest, offset
+            for record in records:
+                if record.key is not None and record.key in wanted:
+                    newest.pop(record.key, None)
+                    if record.value is not None:
+                        newest[record.key] = self._arrived(wanted[record.key], record.offset, record.value)
+        return offset
 
-    def _arrived(self, record: Record, value: bytes) -> FeedRecord:
-        return FeedRecord(value=value, offset=record.offset, received_at_ms=self._clock_ms())
+    def _arrived(self, key: str, offset: int, value: bytes) -> FeedRecord:
+        return FeedRecord(key=key, value=value, offset=offset, received_at_ms=self._clock_ms())

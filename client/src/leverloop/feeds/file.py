@@ -34,15 +34,15 @@ class FileFeed:
         self._clock_ms: Final = clock_ms
         self._closed = False
 
-    async def follow(self, module: str) -> AsyncIterator[FeedRecord]:  # noqa: ARG002 - a file has one module
-        """Yield the file's content now and at each change of its time, size or identity."""
+    async def follow(self, *keys: str) -> AsyncIterator[FeedRecord]:
+        """Yield the file's content now and at each change of its time, size or identity, under the first key."""
         seen: tuple[int, int, int] | None = None
         readings = 0
         while not self._closed:
             found = self._stamp()
             if found is not None and found != seen:
                 seen = found
-                yield FeedRecord(value=self._content(), offset=readings, received_at_ms=self._clock_ms())
+                yield FeedRecord(key=keys[0], value=self._content(), offset=readings, received_at_ms=self._clock_ms())
                 readings += 1
             else:
                 await asyncio.sleep(self._poll_s)

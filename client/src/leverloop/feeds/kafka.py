@@ -7,7 +7,7 @@ newest snapshot is found again by reading, and compaction keeps that short.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Container, Coroutine
 from typing import Any, Final, TypeVar
 
 from aiokafka import AIOKafkaConsumer
@@ -62,13 +62,13 @@ class KafkaFeed:
         self._steps: Final[set[asyncio.Task[Any]]] = set()
         self._closed: Final = asyncio.Event()
 
-    async def follow(self, module: str) -> AsyncIterator[FeedRecord]:
-        """Yield the newest record of a key, then each newer one, until the feed is closed.
+    async def follow(self, *keys: str) -> AsyncIterator[FeedRecord]:
+        """Yield the newest record of each key, in their order, then each newer one, until the feed is closed.
 
         Parameters
         ----------
-        module
-            The key: a module for its snapshots, ``<module>/heartbeat`` for its heartbeats.
+        keys
+            A module for its snapshots, ``<module>/heartbeat`` for its heartbeats.
 
         Raises
         ------
@@ -78,18 +78,19 @@ class KafkaFeed:
         """
         if self._closed.is_set():
             return
-        key = module.encode()
+        wanted = {key.encode(): key for key in keys}
         consumer = self._consumer()
         self._consumers.add(consumer)
         try:
             await self._step(consumer.start())
-            newest = await self._step(_newest(consumer, key))
-            if newest is not None:
-                yield self._arrived(newest)
+            newest = await self._step(_newest(consumer, wanted))
+            for encoded, key in wanted.items():
+                if encoded in newest:
+                    yield self._arrived(key, newest[encoded])
             while True:
                 record = await self._step(consumer.getone())
-                if record.key == key and record.value is not None:
-                    yield self._arrived(record)
+                if record.key in wanted and record.value is not None:
+                    yield self._arrived(wanted[record.key], record)
         except _Closed:
             return
         except UnknownTopicOrPartitionError as error:
@@ -139,21 +140,23 @@ class KafkaFeed:
         finally:
             self._steps.discard(task)
 
-    def _arrived(self, record: Any) -> FeedRecord:
-        return FeedRecord(value=record.value, offset=record.offset, received_at_ms=self._clock_ms())
+    def _arrived(self, key: str, record: Any) -> FeedRecord:
+        return FeedRecord(key=key, value=record.value, offset=record.offset, received_at_ms=self._clock_ms())
 
     def _place(self) -> str:
         return ", ".join(self._addresses)
 
 
-async def _newest(consumer: Any, key: bytes) -> Any:
-    """Read to where the topic ends now; the newest record of the key, None if there is none or it was deleted."""
-    newest = None
+async def _newest(consumer: Any, wanted: Container[bytes]) -> dict[bytes, Any]:
+    """Read to where the topic ends now; the newest record of each key, none if there is none or it was deleted."""
+    newest: dict[bytes, Any] = {}
     ends = await consumer.end_offsets(consumer.assignment())
     while any([await consumer.position(partition) < end for partition, end in ends.items()]):
         batches = await consumer.getmany(timeout_ms=_SILENT_MS)
         if not batches:
             break
-        for record in (record for records in batches.values() for record in records if record.key == key):
-            newest = record if record.value is not None else None
+        for record in (record for records in batches.values() for record in records if record.key in wanted):
+            newest.pop(record.key, None)
+            if record.value is not None:
+                newest[record.key] = record
     return newest

@@ -1,0 +1,90 @@
+"""From the bytes of a record to a book, and a book's end, while other threads go on trading.
+
+Both take thousands of small steps, and between any two of them another thread may run. Python lets a thread
+that waits have its turn after 5 ms, which is longer than an order should wait; here it is a fifth of a
+millisecond, for as long as something is loaded and for the whole process: no thread can ask for that alone.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+from leverloop.book import OverrideBook
+from leverloop.matching import Profile
+from leverloop.snapshot import read_snapshot
+
+__all__ = ["let_go", "load_book", "parts_of", "short_turns"]
+
+_TURN_S: Final = 0.0002
+_LET_GO_AT_ONCE: Final = 64
+
+
+class _Turns:
+    """How many loads are under way, and the interval that their first one found."""
+
+    def __init__(self) -> None:
+        self.lock: Final = threading.Lock()
+        self.loading_count = 0
+        self.usual_s = 0.0
+
+
+_TURNS: Final = _Turns()
+
+
+@contextmanager
+def short_turns() -> Iterator[None]:
+    """Let a thread that waits run after a fifth of a millisecond; the last one out restores what the first found.
+
+    Examples
+    --------
+    >>> usual_s = sys.getswitchinterval()
+    >>> with short_turns():
+    ...     sys.getswitchinterval() <= 0.0002
+    True
+    >>> sys.getswitchinterval() == usual_s
+    True
+    """
+    with _TURNS.lock:
+        if _TURNS.loading_count == 0:
+            _TURNS.usual_s = sys.getswitchinterval()
+            sys.setswitchinterval(min(_TURN_S, _TURNS.usual_s))
+        _TURNS.loading_count += 1
+    try:
+        yield
+    finally:
+        with _TURNS.lock:
+            _TURNS.loading_count -= 1
+            if _TURNS.loading_count == 0:
+                sys.setswitchinterval(_TURNS.usual_s)
+
+
+def load_book(raw: bytes, *, profile: Profile, holdout_share: float) -> OverrideBook:
+    """Book of a snapshot's bytes, for a thread beside those that trade.
+
+    Raises
+    ------
+    BadInput
+        For bytes that are no snapshot to be applied (`read_snapshot`).
+    """
+    with short_turns():
+        snapshot, overrides = read_snapshot(raw)
+        return OverrideBook(snapshot, profile=profile, holdout_share=holdout_share, overrides=overrides)
+
+
+def parts_of(book: OverrideBook) -> list[Any]:
+    """Everything that a book consists of, to be let go bit by bit once nobody holds the book any more.
+
+    Freed as a whole, a book of 20,000 overrides stops all threads for some 20 ms.
+    """
+    return [*(book.snapshot.overrides() if book.snapshot else ()), *book.matches()]
+
+
+def let_go(parts: list[Any]) -> None:
+    """Empty a list, a few of its items at a time."""
+    with short_turns():
+        while parts:
+            del parts[-_LET_GO_AT_ONCE:]
