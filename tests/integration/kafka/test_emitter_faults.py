@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import os
 import random
 import signal
 import socket
@@ -12,6 +13,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from app.devbroker import DevBroker
 from leverloop import open_blocking_emitter
@@ -21,7 +23,7 @@ from leverloop.emit.kafka import KafkaEmitter
 from leverloop.errors import Unavailable
 from leverloop.events import parse_action
 from tests.integration.kafka.test_emitter import AT_MS, DEFAULTS, action, trade
-from tests.integration.kafka.topics import create, read
+from tests.integration.kafka.topics import admin_of, create, read
 
 pytestmark = pytest.mark.kafka
 PATIENCE_S = 90.0  # of a machine that does other things too
@@ -210,6 +212,43 @@ async def test_topics_that_are_missing_when_the_broker_comes_are_said_and_waited
         await create(own_kafka_broker.bootstrap, *DEFAULTS)
         await emitter.flush(PATIENCE_S)
     assert [record.key for record in await read(own_kafka_broker.bootstrap, TRADES_TOPIC)] == [b"t000000"]
+
+
+async def test_a_broker_that_hangs_holds_up_neither_logging_nor_the_end(
+    own_kafka_broker: DevBroker, tmp_path: Path
+) -> None:
+    await create(own_kafka_broker.bootstrap, *DEFAULTS)
+    async with KafkaEmitter(own_kafka_broker.bootstrap, buffer_dir=tmp_path / "b", close_timeout_s=0.2) as emitter:
+        emitter.log_action(action(0))
+        await emitter.flush(PATIENCE_S)
+        os.kill(own_kafka_broker.pid, signal.SIGSTOP)  # its sockets stay open, and nobody answers
+        for number in range(1, 200):
+            emitter.log_action(action(number))
+        await _until(emitter, lambda status: "no acknowledgement for" in status.trouble)
+        begin_s = asyncio.get_running_loop().time()
+    assert asyncio.get_running_loop().time() - begin_s < 8.0  # it takes 1.2 s, and a request's timeout is 10 s
+    os.kill(own_kafka_broker.pid, signal.SIGCONT)
+    async with KafkaEmitter(own_kafka_broker.bootstrap, buffer_dir=tmp_path / "b") as emitter:
+        await emitter.flush(PATIENCE_S)
+    assert _first_of_each(await _action_ids(own_kafka_broker.bootstrap)) == _ids(200)
+
+
+async def test_a_clock_that_the_broker_does_not_believe_is_said_and_waited_for(
+    kafka_broker: str, unique_id: str, tmp_path: Path
+) -> None:
+    limit = "message.timestamp.before.max.ms"  # here the broker is ahead: its side is the one that can be moved
+    await create(kafka_broker, unique_id, **{limit: "1"})
+    async with KafkaEmitter(
+        kafka_broker, actions_topic=unique_id, trades_topic=unique_id, buffer_dir=tmp_path
+    ) as emitter:
+        for number in range(20):
+            emitter.log_action(action(number))
+        await _until(emitter, lambda status: "InvalidTimestampError" in status.trouble)
+        assert emitter.status().refused_count == 0
+        async with admin_of(kafka_broker) as admin:
+            await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, unique_id, {limit: "3600000"})])
+        await emitter.flush(PATIENCE_S)
+    assert _first_of_each(await _action_ids(kafka_broker, unique_id)) == _ids(20)
 
 
 def test_a_program_without_an_event_loop_logs_from_its_threads(own_kafka_broker: DevBroker, tmp_path: Path) -> None:

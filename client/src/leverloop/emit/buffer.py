@@ -247,7 +247,8 @@ class DiskBuffer:
         if self._closed:
             return
         try:
-            self.sync()
+            if self._done < self._end:
+                self.sync()
         finally:
             with self._lock:
                 self._closed = "closed"

@@ -43,6 +43,7 @@ _MOST_IN_FLIGHT: Final = 5_000  # 3 MB of memory; a request takes some hundreds
 _TOPIC_WITHIN_S: Final = 3.0  # a topic just created is not known to every broker at once
 _BACKOFF_S: Final = (0.1, 5.0)
 _POLL_S: Final = 0.05
+_DISCARD_S: Final = 1.0  # for answers that are on their way
 _SYNC_S: Final = 0.5  # what waits for longer than that is on the disk itself
 _QUIET_S: Final = 2.0  # brokers answer in milliseconds; a new leader takes a second
 _NEVER: Final = (MessageSizeTooLargeError, RecordListTooLargeError, CorruptRecordException)
@@ -201,6 +202,8 @@ class KafkaDelivery:
         alone = frame.number in self._suspects
         if alone:
             await self._until(lambda: not self._in_flight, producer)
+            if self._producer is not producer:
+                return
         try:
             sent = await producer.send(self._topics[frame.kind], frame.value, key=frame.key)
         except (KafkaTimeoutError, UnknownTopicOrPartitionError) as error:
@@ -304,9 +307,9 @@ class KafkaDelivery:
     def _say(self, trouble: str) -> None:
         before, self.trouble = self.trouble, trouble
         if trouble and not before:
-            _LOG.warning("broker_away buffer=%s: %s", self._buffer.directory, trouble)
+            _LOG.warning("delivery_interrupted buffer=%s: %s", self._buffer.directory, trouble)
         elif before and not trouble:
-            _LOG.warning("broker_back buffer=%s", self._buffer.directory)
+            _LOG.warning("delivery_resumed buffer=%s", self._buffer.directory)
 
     async def _connected(self) -> Any:
         producer = AIOKafkaProducer(
@@ -320,9 +323,10 @@ class KafkaDelivery:
             request_timeout_ms=_REQUEST_TIMEOUT_MS,
         )
         try:
-            await producer.start()
-            await self._require_topics(producer)
-        except KafkaError as error:
+            async with asyncio.timeout(self._stall_timeout_s):
+                await producer.start()
+                await self._require_topics(producer)
+        except (KafkaError, TimeoutError) as error:
             await producer.stop()
             raise Unavailable(f"Kafka at {self.place} does not answer: {error!r}") from error
         except BaseException:
@@ -350,8 +354,13 @@ def _partitioner(key: bytes, all_partitions: Sequence[int], _available: Sequence
 
 
 async def _discard(producer: Any) -> None:
-    # An idempotent producer never gives up a batch: with the brokers away its own `stop` would wait for ever.
-    # This is the rest of what `stop` does; what was not acknowledged is still in the buffer.
-    await producer._sender.close()  # noqa: SLF001
-    producer._closed = True  # noqa: SLF001
-    await producer.client.close()
+    # An idempotent producer never gives up a batch: with the brokers away its own `stop` would wait for ever, and its
+    # sender for a request's timeout if they hang. What was not acknowledged is still in the buffer.
+    closing = asyncio.ensure_future(producer._sender.close())  # noqa: SLF001
+    try:
+        await asyncio.wait([closing], timeout=_DISCARD_S)
+    finally:
+        closing.cancel()
+        await asyncio.gather(closing, return_exceptions=True)
+        producer._closed = True  # noqa: SLF001
+        await producer.client.close()
