@@ -54,21 +54,43 @@ class ClusteredGroup:
         """Rows in the order of their actions: (n_rows,) int64."""
         return np.lexsort((self.trade, self._action_at_ms))
 
-    def blocks(self, rr: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
-        """Block of days that each row belongs to, as long as the mean of rr is autocorrelated: (n_rows,) int64.
+    def blocks(self, values: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
+        """Block of days that each row belongs to, as long as the daily mean is autocorrelated: (n_rows,) int64.
 
         Parameters
         ----------
-        rr
-            (n_rows,) the same for all rows of a trade.
+        values
+            (n_rows,) rr, or what else is compared, NaN where not known; a trade counts with its first known row.
         """
-        if not len(rr):
+        if not len(values):
             return np.zeros(0, dtype=np.int64)
         since = self.day - self.day.min()
-        n = np.bincount(since[self.first])
+        known = np.flatnonzero(~np.isnan(values))
+        trade = self.trade[known]
+        known = known[np.concatenate([[True], trade[1:] != trade[:-1]])] if len(known) else known
+        n = np.bincount(since[known], minlength=1)
         present = np.flatnonzero(n)
-        means = np.bincount(since[self.first], weights=rr[self.first])[present] / n[present]
+        means = np.bincount(since[known], weights=values[known], minlength=1)[present] / n[present]
         return since // block_days(present, means)
+
+    def of_regime(self, codes: npt.NDArray[np.int32]) -> list[npt.NDArray[np.int64]]:
+        """Clusterings that a subset's mean has to stand up to beside blocks of days: each (n_rows,) int64.
+
+        Parameters
+        ----------
+        codes
+            (n_dimensions,) codes of the subset, 0 where free.
+
+        Notes
+        -----
+        None where it pins no regime; else its spells and the runs of each pinned regime by itself, as of `cautious`.
+        Source: spec section 6.
+        """
+        pinned = [d for d in self.regime.tolist() if codes[d]]
+        if not pinned:
+            return []
+        spells = self.runs((self.codes[:, pinned] == codes[pinned]).all(axis=1))
+        return [spells, *(self.runs(self.codes[:, d]) for d in pinned)]
 
     def effects(
         self,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from functools import cached_property
 from typing import Final
 
 import msgspec
@@ -12,7 +11,6 @@ import numpy.typing as npt
 
 from learning.cells import GroupCells
 from learning.clusters import ClusteredGroup
-from learning.execution.clusterings import Clusterings
 from learning.execution.findings import AcceptedLever, LeverEvidence
 from learning.execution.means import Means, clustered_means, interval, upper_p, with_a_loss, with_spread
 from learning.execution.values import DeltaValues
@@ -45,11 +43,6 @@ class PreparedRows:
         self.cells, self.rows, self.rr_cap = cells, rows, rr_cap
         self.clustered = clustered or ClusteredGroup(cells, rows)
         self.deltas = DeltaValues(cells, rows, rr_cap)
-
-    @cached_property
-    def clusterings(self) -> Clusterings:
-        """Clusters that a mean could hide behind."""
-        return Clusterings(self.clustered)
 
     def inside(self, codes: npt.NDArray[np.int32]) -> Inside:
         """Trades inside of one subset, each by its first row inside."""
@@ -179,7 +172,7 @@ class Questions:
         inside = self._prepared.inside(codes)
         ((_, question),) = self._questions(codes[None, :], lever, (target,))
         found = question.means(inside, question.blocks)
-        for runs in self._prepared.clusterings.of_regime(codes):
+        for runs in self._prepared.clustered.of_regime(codes):
             other = question.means(inside, np.broadcast_to(runs, question.columns.shape))
             found = Means(
                 mean=found.mean,
@@ -242,7 +235,7 @@ class Questions:
             # The same value adds where it is worth more than on the average; another, on each trade by itself.
             columns += [left(v) - (average if v == ancestor.target else theirs) for v in values]
             loss_rr += [0.0 if v == ancestor.target else prepared.rr_cap for v in values]
-        blocks = [prepared.clusterings.blocks(column) for column in columns]
+        blocks = [prepared.clustered.blocks(column) for column in columns]
         return _Question(
             values=values,
             columns=np.stack(columns),

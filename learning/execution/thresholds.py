@@ -101,7 +101,7 @@ class GroupThresholds:
     @cached_property
     def _blocks(self) -> npt.NDArray[np.int64]:
         """Block of days of each row."""
-        return self._prepared.clusterings.blocks(self._rr)
+        return self._prepared.clustered.blocks(self._rr)
 
     def discover(self, alpha: float) -> LeverSearch:
         """Best subset of each size for each lever, of those that pass within this group.
@@ -257,7 +257,7 @@ class GroupThresholds:
         effect = float(rr[passes].mean() - rr[~passes].mean())
         centred = np.where(passes, rr - rr[passes].mean(), rr[~passes].mean() - rr)
         scores = centred / np.where(passes, n - n_stopped, n_stopped)
-        clusterings = [self._blocks, *(self._prepared.clusterings.of_regime(codes) if cautious else ())]
+        clusterings = [self._blocks, *(self._prepared.clustered.of_regime(codes) if cautious else ())]
         found = [_error(scores, passes, clusters[rows]) for clusters in clusterings]
         error, n_clusters = max(each[0] for each in found), min(each[1] for each in found)
         if n_clusters < 2:  # noqa: PLR2004

@@ -1,5 +1,8 @@
 """Blocks of days: as long as the days are autocorrelated, one day where they are not."""
 
+from itertools import pairwise
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -10,9 +13,14 @@ from learning.cells import GroupCells
 from learning.clusters import ClusteredGroup, block_days
 from learning.evidence import effects
 from leverloop.scope import DEFAULT_SCHEMA
-from tests.laws.examples import DAY_MS, START_MS, an_outcome
+from tests.laws.examples import DAY_MS, HOUR_MS, START_MS, an_outcome
 
 GROUP = "pm.uptrend.S1.buy_flag|entry"
+PHASES = st.sampled_from([None, "Good", "Dip"])
+ACTIONS = st.lists(
+    st.tuples(st.integers(0, 6), st.integers(0, 60), PHASES, PHASES), min_size=1, max_size=25, unique_by=lambda a: a[1]
+)
+"""Trade, hour of the action, macro and micro phase; a trade closes on the day of its number."""
 
 
 def noise(seed: int, n: int, rho: float) -> npt.NDArray[np.float64]:
@@ -123,3 +131,47 @@ def test_no_rows_no_blocks() -> None:
     cells = GroupCells(GROUP, "pm", DEFAULT_SCHEMA)
     group = ClusteredGroup(cells, cells.counted(START_MS))
     assert len(group.blocks(np.zeros(0))) == 0
+
+
+def group_of(found: list[Any]) -> tuple[GroupCells, npt.NDArray[np.int64], ClusteredGroup]:
+    cells = GroupCells(GROUP, "pm", DEFAULT_SCHEMA)
+    for i, (trade, hour, macro, micro) in enumerate(found):
+        scope = {"macro_phase": macro, "micro_phase": micro, "bucket": "micro"}
+        outcome = an_outcome(
+            f"a{i}", f"t{trade}", action_at_ms=START_MS + hour * HOUR_MS, closed_at_ms=START_MS + trade * DAY_MS,
+            scope={name: value for name, value in scope.items() if value is not None},
+        )  # fmt: skip
+        cells.put(outcome, START_MS)
+    rows = cells.counted(START_MS)
+    return cells, rows, ClusteredGroup(cells, rows)
+
+
+@given(ACTIONS)
+def test_a_spell_is_a_run_in_which_the_pinned_values_hold_or_do_not(found: list[Any]) -> None:
+    cells, rows, group = group_of(found)
+    spells, macro, micro = group.of_regime(cells.codes_of({"macro_phase": "Dip", "micro_phase": "Good"}))
+    in_time = np.argsort(cells.column("action_at_ms", rows))
+    by_hour = sorted(found, key=lambda action: action[1])
+    for clusters, of in (
+        (spells, [(a[2], a[3]) == ("Dip", "Good") for a in by_hour]),
+        (macro, [a[2] for a in by_hour]),
+        (micro, [a[3] for a in by_hour]),
+    ):
+        run = np.cumsum([False, *(a != b for a, b in pairwise(of))])
+        assert clusters[in_time].tolist() == run.tolist()
+
+
+def test_a_subset_that_pins_no_regime_has_no_spells() -> None:
+    cells, _, group = group_of([(0, 0, "Dip", None), (1, 30, "Good", None)])
+    assert group.of_regime(cells.codes_of({"bucket": "micro"})) == []
+    assert group.of_regime(cells.codes_of({})) == []
+
+
+def test_a_trade_counts_in_a_block_with_its_first_known_value() -> None:
+    days = [(day, 2 * day + i, None, None) for day in range(150) for i in range(2)]
+    cells, rows, group = group_of(days)
+    value = noise(2, 150, 0.9)[group.day - group.day.min()]
+    gaps = np.where(group.first & (cells.column("closed_at_ms", rows) // DAY_MS % 2 == 0), np.nan, value)
+    assert len(np.unique(group.blocks(value))) < 75
+    assert group.blocks(gaps).tolist() == group.blocks(value).tolist()
+    assert len(np.unique(group.blocks(np.full(len(rows), np.nan)))) == 150
