@@ -133,6 +133,30 @@ def test_a_threshold_is_found_confirmed_on_later_trades_and_published_in_steps(
     assert [known.neutral for known in decision(loop.book).knobs] == [knob]
 
 
+def test_a_readd_waits_after_a_trim_from_nothing_by_fifths_of_a_bar() -> None:
+    wait = "wait_n_bars_after_trim"
+
+    def day(rng: np.random.Generator, at_ms: int, _overrides: dict[str, Override]) -> list[Outcome]:
+        found = []
+        for i in range(12):
+            bars = float(rng.integers(0, 10))
+            rr = float(np.clip(0.9 * rng.standard_t(4) + 0.8 * (bars >= 4), -10, 10))
+            found.append(
+                an_outcome(
+                    f"{at_ms}.{i}", f"{at_ms}.{i}", group=ADD, rr=rr, closed_at_ms=at_ms + (i + 1) * HOUR_MS,
+                    action_at_ms=at_ms + i * HOUR_MS, controls=Controls(signals={"bars_since_trim": bars}),
+                )
+            )  # fmt: skip
+        return found
+
+    loop = Loop(day, 1)
+    values = [0.0, *(levers_of(loop, ADD).get(wait, 0.0) for _ in loop.run(90))]
+    (lesson,) = loop.tunings()
+    assert (lesson.lever, lesson.lever_signal, lesson.lever_neutral) == (wait, "bars_since_trim", None)
+    assert values[-1] == lesson.lever_target == 4.0
+    assert np.diff(values).max() <= 0.2 + 1e-12
+
+
 def test_where_a_threshold_has_dried_up_what_it_stops_it_goes_home() -> None:
     day = trader(ADD, MIN_TS, "TS", knob=0.3, edge=lambda x: 0.8 * (x >= 0.6))
     loop = Loop(lambda rng, at_ms, known: [] if at_ms > (FIRST_DAY + 150) * DAY_MS else day(rng, at_ms, known), 1)
