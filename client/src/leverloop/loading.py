@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
@@ -20,6 +21,7 @@ from leverloop.snapshot import read_snapshot
 __all__ = ["let_go", "load_book", "parts_of", "short_turns"]
 
 _TURN_S: Final = 0.0002
+_YIELD_S: Final = 0.0001
 _LET_GO_AT_ONCE: Final = 64
 
 
@@ -53,6 +55,7 @@ def short_turns() -> Iterator[None]:
             _TURNS.usual_s = sys.getswitchinterval()
             sys.setswitchinterval(min(_TURN_S, _TURNS.usual_s))
         _TURNS.loading_count += 1
+    time.sleep(_YIELD_S)  # a thread that waits already waits for as long as it was told to when it began
     try:
         yield
     finally:
@@ -80,7 +83,8 @@ def parts_of(book: OverrideBook) -> list[Any]:
 
     Freed as a whole, a book of 20,000 overrides stops all threads for some 20 ms.
     """
-    return [*(book.snapshot.overrides() if book.snapshot else ()), *book.matches()]
+    with short_turns():
+        return [*(book.snapshot.overrides() if book.snapshot else ()), *book.matches()]
 
 
 def let_go(parts: list[Any]) -> None:

@@ -6,7 +6,7 @@ import math
 import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from operator import itemgetter
+from itertools import chain
 from typing import Any, Final, Literal
 
 import msgspec
@@ -14,6 +14,7 @@ import msgspec
 from leverloop.errors import InvariantBroken
 from leverloop.levers import LEVERS, levers_of
 from leverloop.patterns import ACTION_CATEGORIES, ActionCategory
+from leverloop.scope import Scope
 from leverloop.snapshot import Override, override_id
 
 __all__ = ["CAPITAL_OF", "Group", "GroupKey", "Match", "Profile", "Terms", "Weighing", "index", "prepared"]
@@ -157,32 +158,35 @@ def index(overrides: Mapping[str, Override], profile: Profile) -> dict[GroupKey,
     >>> index({}, "blended")
     {}
     """
-    members: dict[GroupKey, list[tuple[str, Override]]] = {}
+    members: dict[GroupKey, list[str]] = {}
     for key, override in overrides.items():
         if override.lesson.enabled:
-            members.setdefault((override.pattern_key, override.action_category), []).append((key, override))
-    sorted_groups = {group: _Sorted(sorted(found, key=_KEY), profile) for group, found in members.items()}
-    vocabulary = _vocabulary(sorted_groups.values())
-    return {group: found.group(vocabulary) for group, found in sorted_groups.items()}
-
-
-_KEY: Final = itemgetter(0)
+            members.setdefault((override.pattern_key, override.action_category), []).append(key)
+    # Popped, so that what a group was made of is freed with it and not all at once: other threads wait for that.
+    found = {group: _Sorted(sorted(members.pop(group)), overrides, profile) for group in list(members)}
+    vocabulary = _vocabulary(found.values())
+    return {group: found.pop(group).group(vocabulary) for group in list(found)}
 
 
 class _Sorted:
     """Matches of one group in order, and who of them asks for which value, as bit sets."""
 
-    def __init__(self, overrides: Sequence[tuple[str, Override]], profile: Profile) -> None:
-        members = Counter([override.lesson.factor_id for _, override in overrides])
-        pairs = [
-            (prepared(o, profile, shares_factor=members[o.lesson.factor_id] > 1, key=key), o.scope)
-            for key, o in overrides
-        ]
-        pairs.sort(key=_is_execution)  # stable: ids stay in order within a kind
-        self.matches: Final = tuple([match for match, _ in pairs])
+    def __init__(self, keys: Sequence[str], overrides: Mapping[str, Override], profile: Profile) -> None:
+        factors = Counter([overrides[key].lesson.factor_id for key in keys])
+        capital: list[Match] = []
+        execution: list[Match] = []
+        scopes: tuple[list[Scope], list[Scope]] = [], []
+        for key in keys:
+            override = overrides[key]
+            shares_factor = factors[override.lesson.factor_id] > 1
+            match = prepared(override, profile, shares_factor=shares_factor, key=key)
+            (execution if match.terms is None else capital).append(match)
+            scopes[match.terms is None].append(override.scope)
+        self.matches: Final = (*capital, *execution)
+        self.execution: Final = (1 << len(execution)) - 1
         self.asking: Final[dict[str, dict[Any, int]]] = {}
-        bit = 1 << len(pairs)
-        for _, scope in pairs:
+        bit = 1 << len(self.matches)
+        for scope in chain(*scopes):
             bit >>= 1
             for name, value in scope.items():
                 asked = self.asking.get(name)
@@ -206,14 +210,10 @@ class _Sorted:
         return Group(
             matches=self.matches,
             everything=everything,
-            execution=(1 << sum([match.terms is None for match in self.matches])) - 1,
+            execution=self.execution,
             vocabulary=vocabulary,
             passing=tuple(table),
         )
-
-
-def _is_execution(pair: tuple[Match, Any]) -> bool:
-    return pair[0].terms is None
 
 
 def _vocabulary(groups: Iterable[_Sorted]) -> Vocabulary:

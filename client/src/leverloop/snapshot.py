@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Annotated, Final, Literal
 
@@ -170,7 +170,7 @@ def override_id(override: Override) -> str:
     return f"{override.type}|{override.pattern_key}|{override.action_category}|{scope_hash(override.scope)}"
 
 
-def content_hash(snapshot: Snapshot, encoded: Mapping[str, bytes] | None = None) -> str:
+def content_hash(snapshot: Snapshot, encoded: dict[str, bytes] | None = None) -> str:
     """Hash over what is applied: epoch, flags, overrides, coefficients, configuration (spec section 11).
 
     Parameters
@@ -178,7 +178,7 @@ def content_hash(snapshot: Snapshot, encoded: Mapping[str, bytes] | None = None)
     snapshot
         What is applied.
     encoded
-        JSON of each override with its id, by id, where that is known already.
+        JSON of each override with its id, by id, where that is known already; it is empty afterwards.
 
     Notes
     -----
@@ -189,7 +189,7 @@ def content_hash(snapshot: Snapshot, encoded: Mapping[str, bytes] | None = None)
     head = _ENCODER.encode((snapshot.module, snapshot.epoch_at_ms, snapshot.flags))
     digest = hashlib.blake2b(head[:-1] + b",[", digest_size=16)
     comma, ordered = b"", in_order(list(encoded))
-    while batch := [encoded[key] for key in islice(ordered, _HASHED_AT_ONCE)]:
+    while batch := [encoded.pop(key) for key in islice(ordered, _HASHED_AT_ONCE)]:
         digest.update(comma + b",".join(batch))
         comma = b","
     digest.update(b"]," + _ENCODER.encode((snapshot.coefficients, snapshot.config_hash))[1:])

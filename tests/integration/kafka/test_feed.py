@@ -26,7 +26,7 @@ async def test_newest_record_of_the_module_comes_first_then_each_newer_one(kafka
     await write(kafka_broker, unique_id, [b"dm 1"], key=b"dm")
     feed = KafkaFeed(f"kafka://{kafka_broker}", topic=unique_id, clock_ms=lambda: NOW_MS)
     follower = feed.follow("pm")
-    assert await _next(follower) == FeedRecord(value=b"pm 2", offset=1, received_at_ms=NOW_MS)
+    assert await _next(follower) == FeedRecord(key="pm", value=b"pm 2", offset=1, received_at_ms=NOW_MS)
     await write(kafka_broker, unique_id, [b"dm 2"], key=b"dm")
     await write(kafka_broker, unique_id, [b"pm 3", None, b"pm 4"], key=b"pm")
     assert [(await _next(follower)).value for _ in range(2)] == [b"pm 3", b"pm 4"]
