@@ -157,6 +157,8 @@ def test_knobs_by_hand() -> None:
     ("own", "waits_for", "applied"),
     [
         ({"TS": 0.3}, None, {"TS": 0.3, "DX": 0.6}),
+        ({"DX": 0.7}, None, {"DX": 0.7}),
+        (0.7, "DX", 0.7),
         ({"DX": 0.3}, "TS", {"DX": 0.6}),
         (None, None, {"DX": 0.6}),
         (0.3, "DX", 0.6),
@@ -180,6 +182,15 @@ def test_an_entry_waits_for_the_signal_that_was_learned_of_and_for_no_other(
     held_out = OverrideBook(make_snapshot(named), holdout_share=1.0)
     neutral = held_out.resolve("pm.uptrend.S1.buy_flag", "entry", {"bucket": "micro"}, "t1", AT_MS)
     assert (neutral.signals, apply_pattern_execution_overrides(neutral, controls)) == ({}, controls)
+
+
+@given(unit, unit, st.sampled_from(["min_ts_for_add", "min_dx_for_add", "min_ox_for_trim", "max_edx_for_add"]))
+def test_a_threshold_is_never_looser_than_the_trader_s_own(own: float, value: float, name: str) -> None:
+    resolution = matched(**{f"signal_thresholds.{name}": value})
+    stricter = min if name.startswith("max") else max
+    assert apply_pattern_execution_overrides(resolution, {name: own})[name] == stricter(own, value)
+    for unknown in (None, float("nan"), "none"):
+        assert apply_pattern_execution_overrides(resolution, {name: unknown})[name] == value
 
 
 def test_a_knob_that_the_trader_does_not_have_is_not_made_up() -> None:

@@ -22,7 +22,7 @@ from learning.execution.findings import AcceptedLever, LeverCandidate, LeverEvid
 from learning.execution.means import Means, interval, upper_p
 from learning.execution.questions import PreparedRows
 from learning.parameters import Parameters
-from leverloop.levers import ANY_SIGNAL, LEVERS, levers_of
+from leverloop.levers import ANY_SIGNAL, LEVERS, UPPER_BOUNDS, levers_of
 from leverloop.scope import Scope
 
 __all__ = ["BARS_SINCE_TRIM", "GroupThresholds"]
@@ -36,7 +36,6 @@ _SIGNAL_OF: Final = {
     "signal_thresholds.min_ox_for_trim": "OX",
     "wait_n_bars_after_trim": BARS_SINCE_TRIM,
 }
-_UPPER: Final = frozenset({"signal_thresholds.max_edx_for_add"})
 _CUTS: Final = 20
 """Parts of equal weight that a signal is cut into: more would move the target by less than its error."""
 _FOLDS: Final = 5
@@ -149,7 +148,7 @@ class GroupThresholds:
         LeverEvidence
             None where there are no trades on one of its sides, or a single cluster.
         """
-        sign = -1.0 if lever in _UPPER else 1.0
+        sign = -1.0 if lever in UPPER_BOUNDS else 1.0
         x = sign * self._cells.measure(f"signals.{signal}", self._prepared.rows)
         codes = self._cells.codes_of(scope)
         first = self._prepared.inside(codes).rows.astype(np.int64)
@@ -187,7 +186,7 @@ class GroupThresholds:
                 neutral = self.neutral(lever.name, signal)
                 if neutral is None or not lever.holds(neutral):
                     continue
-                sign = -1.0 if lever.name in _UPPER else 1.0
+                sign = -1.0 if lever.name in UPPER_BOUNDS else 1.0
                 x = sign * self._cells.measure(f"signals.{signal}", self._prepared.rows)
                 floor = float(sign * np.float32(neutral))
                 known = x[self._prepared.clustered.first & (x >= floor)]
@@ -284,7 +283,7 @@ class GroupThresholds:
     ) -> npt.NDArray[np.bool_]:
         """Which rows pass today, without those that another standing threshold of the lever stops: (n_rows,) bool."""
         asked = x >= floor  # not where it is NaN
-        sign, rows = -1.0 if lever in _UPPER else 1.0, self._prepared.rows
+        sign, rows = -1.0 if lever in UPPER_BOUNDS else 1.0, self._prepared.rows
         for each in self._own:
             if each.lever == lever and each != itself:
                 signal = sign * self._cells.measure(f"signals.{each.signal}", rows)

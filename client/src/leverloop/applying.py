@@ -13,6 +13,7 @@ from typing import Any, Final
 import msgspec
 
 from leverloop.errors import BadInput
+from leverloop.levers import UPPER_BOUNDS
 from leverloop.patterns import ACTION_CATEGORIES, ActionCategory
 from leverloop.resolution import Resolution
 
@@ -109,7 +110,8 @@ def apply_pattern_execution_overrides(
     Returns
     -------
     dict
-        Bars and thresholds are set to the lever's value, bars rounded by `whole_bars`. ``phase1_frac`` (then
+        Bars are set to the lever's value, rounded by `whole_bars`; thresholds too, unless the trader's own is
+        stricter: what a looser one would let in, nobody has seen. ``phase1_frac`` (then
         clamped to [0, 1]), ``trim_delay`` and ``panic_trigger_level`` are multiplied where the trader has
         such a knob; ``trail_mult`` and ``phase_scaling`` are multiplied and start from 1 where it has none.
         ``wait_for_signal`` bounds the signal that its override names: one of bounds by signal, as
@@ -136,7 +138,7 @@ def apply_pattern_execution_overrides(
         if name in _BARS:
             applied[name] = whole_bars(value)
         elif block == "signal_thresholds":
-            applied[member] = _bound(applied.get(member), value, resolution.signals.get(name), waits_for)
+            applied[member] = _bound(name, applied.get(member), value, resolution.signals.get(name), waits_for)
         elif block == "phase_scaling":
             scaling = applied.get(block) or {}
             if not isinstance(scaling, Mapping):
@@ -198,13 +200,18 @@ def whole_bars(bars: float) -> int:
     return math.ceil(bars - 0.5)
 
 
-def _bound(own: Any, value: float, signal: str | None, waits_for: str | None) -> Any:
-    """Bound of a signal: a number is never put on another signal than it was learned of."""
-    if signal is None:
+def _bound(name: str, own: Any, value: float, signal: str | None, waits_for: str | None) -> Any:
+    """Bound of a signal: never put on another signal than it was learned of, and never looser than the trader's."""
+    if signal is not None and (own is None or isinstance(own, Mapping)):
+        known = own or {}
+        return {**known, signal: _stricter(name, known.get(signal), value)}
+    return _stricter(name, own, value) if signal in (None, waits_for) else own
+
+
+def _stricter(name: str, own: Any, value: float) -> float:
+    if isinstance(own, bool) or not isinstance(own, int | float) or not math.isfinite(own):
         return value
-    if own is None or isinstance(own, Mapping):
-        return {**(own or {}), signal: value}
-    return value if signal == waits_for else own
+    return min(own, value) if name in UPPER_BOUNDS else max(own, value)
 
 
 def _clamped(field: str, value: float, mult: float, low: float, high: float) -> float:

@@ -9,7 +9,7 @@ import msgspec
 
 from leverloop.patterns import ActionCategory
 
-__all__ = ["ANY_SIGNAL", "CAPITAL_LEVERS", "EXECUTION_LEVERS", "LEVERS", "Lever", "levers_of"]
+__all__ = ["ANY_SIGNAL", "CAPITAL_LEVERS", "EXECUTION_LEVERS", "LEVERS", "UPPER_BOUNDS", "Lever", "levers_of"]
 
 
 class Lever(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,6 +71,8 @@ CAPITAL_LEVERS: Final = frozenset(name for name, lever in LEVERS.items() if leve
 EXECUTION_LEVERS: Final = frozenset(LEVERS) - CAPITAL_LEVERS
 ANY_SIGNAL: Final = frozenset({"signal_thresholds.wait_for_signal"})
 """Bounds on a signal that the name of the lever does not tell: the override does."""
+UPPER_BOUNDS: Final = frozenset({"signal_thresholds.max_edx_for_add"})
+"""Thresholds that stop what is above them; all others stop what is below."""
 
 
 def levers_of(category: ActionCategory, kind: Literal["capital", "execution"]) -> tuple[Lever, ...]:
