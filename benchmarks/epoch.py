@@ -2,8 +2,9 @@
 
     python -m benchmarks.epoch [--outcomes 12500 25000 50000 100000 200000] [--runs 3]
 
-The epoch is a Monday's first, at which regime weights, half-lives and sketches are learned, and every group is
-tested: the most that one epoch can cost. As a rule a few groups are due.
+The epoch is a Monday's first, at which regime weights, half-lives and sketches are learned, every group is tested, and
+execution levers are searched: by deltas, by a threshold on every signal, by states. It is the most that one epoch can
+cost. As a rule a few groups are due.
 """
 
 from __future__ import annotations
@@ -26,13 +27,22 @@ from leverloop.scope import DEFAULT_SCHEMA
 
 PARAMETERS = Parameters()
 MONDAY_MS = 4 * DAY_MS + 6 * HOUR_MS
+THRESHOLDS: dict[str, float] = {
+    "min_ts_for_add": 0.1,
+    "min_dx_for_add": 0.0,
+    "max_edx_for_add": 0.9,
+    "min_ox_for_trim": 0.1,
+    "wait_for_signal": 0.0,
+}
+"""Knobs without which no threshold is looked at."""
 
 
 def filled(n: int) -> tuple[OutcomesPartition, int]:
     """Partition of so many outcomes, and the last Monday's first epoch at which most of them count."""
     partition, last_ms = OutcomesPartition(0, (), PARAMETERS, DEFAULT_SCHEMA), 0
     for outcome in islice(outcomes(n), n):
-        partition.put(outcome, 0)
+        controls = msgspec.structs.replace(outcome.controls, applied_knobs=outcome.controls.applied_knobs | THRESHOLDS)
+        partition.put(msgspec.structs.replace(outcome, controls=controls), 0)
         last_ms = max(last_ms, outcome.closed_at_ms)
     return partition, (last_ms - MONDAY_MS) // (7 * DAY_MS) * 7 * DAY_MS + MONDAY_MS
 
