@@ -8,6 +8,7 @@ from typing import Annotated, Final
 
 import typer
 
+from app.operator.cli import lessons, overrides
 from app.settings import load_settings
 from leverloop.errors import BadConfig, BadInput, LeverloopError, Unavailable
 
@@ -28,6 +29,8 @@ topics = typer.Typer(help="Make and check the topics.", no_args_is_help=True)
 replay = typer.Typer(help="Recompute the past, by the rules of today.", no_args_is_help=True)
 app.add_typer(topics, name="topics")
 app.add_typer(replay, name="replay")
+app.add_typer(overrides, name="overrides")
+app.add_typer(lessons, name="lessons")
 
 Broker = Annotated[
     str | None,

@@ -5,23 +5,22 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from datetime import UTC, datetime
-from typing import Final
 
 import msgspec
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
+from app.operator.history import ModuleState, read_modules
 from app.settings import Settings
 from app.topic_reader import read_topic
-from leverloop.patterns import MODULES
-from leverloop.snapshot import Snapshot, decode_snapshot
+from leverloop.clock import now_ms
+from leverloop.patterns import Module
+from leverloop.snapshot import Snapshot
 from streams.codec import DeadLetter
-from streams.topics import ACTIONS, DEAD_LETTERS, LESSONS, OUTCOMES, OVERRIDES, TRADES
+from streams.topics import ACTIONS, DEAD_LETTERS, LESSONS, OUTCOMES, TRADES
 
 __all__ = ["Status", "read_status", "show_status"]
-
-
-_MODULE_KEYS: Final = {module.encode() for module in MODULES}
 
 
 class _Kind(msgspec.Struct):
@@ -43,8 +42,8 @@ class Status(msgspec.Struct, kw_only=True):
     """Records that carry these outcomes: more than outcomes after a crash (redelivery) or a revision."""
     lessons: dict[str, int] = {}
     """State -> lessons."""
-    snapshots: dict[str, Snapshot] = {}
-    """Module -> the snapshot that stands."""
+    modules: dict[Module, ModuleState] = {}
+    """Module -> the snapshot that stands, and what an operator has commanded."""
     dead_letters: dict[str, int] = {}
     """Field and reason -> count."""
 
@@ -68,10 +67,7 @@ async def read_status(broker_url: str) -> Status:
         r.key: msgspec.json.decode(r.value or b"", type=_State).state async for r in read_topic(broker_url, LESSONS)
     }
     status.lessons = dict(Counter(states.values()))
-    async for record in read_topic(broker_url, OVERRIDES):
-        if record.value and record.key in _MODULE_KEYS:  # beside them stand their heartbeats
-            snapshot = decode_snapshot(record.value)
-            status.snapshots[snapshot.module] = snapshot
+    status.modules = await read_modules(broker_url)
     letters = [msgspec.json.decode(r.value or b"", type=DeadLetter) async for r in read_topic(broker_url, DEAD_LETTERS)]
     status.dead_letters = dict(Counter(letter.reason.partition(", was ")[0] for letter in letters))
     return status
@@ -88,12 +84,29 @@ def show_status(settings: Settings) -> int:
         "outcomes", f"{status.outcomes:,}" + (f" (and {repeated:,} records of them again)" if repeated else "")
     )
     table.add_row("lessons", ", ".join(f"{n} {state}" for state, n in sorted(status.lessons.items())) or "none")
-    for module, snapshot in sorted(status.snapshots.items()):
-        at = datetime.fromtimestamp(snapshot.epoch_at_ms / 1000, UTC)
-        count = sum(1 for _ in snapshot.overrides())
-        table.add_row(f"snapshot {module}", f"version {snapshot.version}, epoch {at:%Y-%m-%d %H:%M}, {count} overrides")
+    for module, state in sorted(status.modules.items()):
+        if state.standing is not None:
+            table.add_row(f"snapshot {module}", _standing(state, state.standing, now_ms()))
+        if state.refusal is not None:
+            refused = f"version {state.refusal.version}" if state.refusal.version is not None else "a draft"
+            table.add_row(f"[red]refused {module}[/red]", escape(f"{refused}: {state.refusal.reason}"))
     table.add_row("dead letters", f"{sum(status.dead_letters.values()):,}")
     for reason, n in sorted(status.dead_letters.items()):
         table.add_row("", f"{n} x {reason}")
     Console().print(table)
     return 0
+
+
+def _standing(state: ModuleState, snapshot: Snapshot, at_ms: int) -> str:
+    """What stands of a module, what an operator has said, and whether it is still heard of."""
+    epoch = datetime.fromtimestamp(snapshot.epoch_at_ms / 1000, UTC)
+    count = sum(1 for _ in snapshot.overrides())
+    said = [f"version {snapshot.version}, epoch {epoch:%Y-%m-%d %H:%M}, {count} overrides"]
+    said += ["[red]killed[/red]"] if state.killed else []
+    said += [f"version {state.pinned} is pinned"] if state.pinned is not None else []
+    beat = state.heartbeat
+    current = beat is not None and beat.version == snapshot.version
+    valid_until_ms = beat.valid_until_ms if beat is not None and current else snapshot.valid_until_ms
+    if valid_until_ms < at_ms:
+        said.append("[red]stale: no worker says that it stands[/red]")
+    return ", ".join(said)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from pathlib import Path
 from typing import Final
 
@@ -16,10 +17,11 @@ from leverloop.brokers import broker_addresses, embedded_path
 from leverloop.embedded_log import EmbeddedLog
 from leverloop.errors import BadConfig, Unavailable
 
-__all__ = ["ReadRecord", "partitions_of", "read_record", "read_topic"]
+__all__ = ["ReadRecord", "end_offset", "follow_partition", "partitions_of", "read_record", "read_topic"]
 
 _POLL_MS: Final = 1_000
 _RECORD_S: Final = 20.0  # for one record that is there, of up to 32 MiB
+_LOOK_S: Final = 0.05  # between two looks at a log that has nothing new
 _FETCH_BYTES: Final = 64 * 1024 * 1024
 
 
@@ -52,6 +54,33 @@ async def read_topic(broker_url: str, topic: str, *, partition: int | None = Non
         reader = _embedded(path, topic, partition)
     async for record in reader:
         yield record
+
+
+async def end_offset(broker_url: str, topic: str, partition: int) -> int:
+    """Offset that the next record of a partition will have; raises as `read_topic` does."""
+    path = embedded_path(broker_url)
+    if path is None:
+        return await _kafka_end(broker_addresses(broker_url), TopicPartition(topic, partition))
+    with EmbeddedLog(path, create=False) as log:
+        _asked(_embedded_partitions(log, topic), topic, partition)
+        return log.end_offset(topic, partition)
+
+
+async def follow_partition(
+    broker_url: str, topic: str, partition: int, from_offset: int
+) -> AsyncGenerator[ReadRecord, None]:
+    """Yield the records of a partition from an offset on, and then each as it comes, for ever.
+
+    Raises as `read_topic` does. Close it when you have heard enough.
+    """
+    path = embedded_path(broker_url)
+    if path is None:
+        followed = _kafka_followed(broker_addresses(broker_url), TopicPartition(topic, partition), from_offset)
+    else:
+        followed = _embedded_followed(path, topic, partition, from_offset)
+    async with aclosing(followed):
+        async for record in followed:
+            yield record
 
 
 async def read_record(broker_url: str, topic: str, partition: int, offset: int) -> bytes | None:
@@ -108,6 +137,18 @@ def _asked(partitions: int, topic: str, partition: int | None) -> range:
     return range(partition, partition + 1)
 
 
+async def _embedded_followed(
+    path: Path, topic: str, partition: int, from_offset: int
+) -> AsyncGenerator[ReadRecord, None]:
+    with EmbeddedLog(path, create=False) as log:
+        offset = from_offset
+        while True:
+            for r in log.read(topic, partition, offset):
+                yield ReadRecord(partition, r.offset, r.timestamp_ms, r.key, r.value)
+                offset = r.offset + 1
+            await asyncio.sleep(_LOOK_S)
+
+
 async def _kafka(addresses: list[str], topic: str, partition: int | None) -> AsyncIterator[ReadRecord]:
     asked = _asked(await _kafka_partitions(addresses, topic), topic, partition)
     tps = [TopicPartition(topic, number) for number in asked]
@@ -128,6 +169,38 @@ async def _kafka(addresses: list[str], topic: str, partition: int | None) -> Asy
                 for r in page:
                     if r.offset < ends[tp]:
                         yield ReadRecord(tp.partition, r.offset, r.timestamp, r.key, r.value)
+    except KafkaError as error:
+        raise _unavailable(addresses, error) from error
+    finally:
+        await consumer.stop()
+
+
+async def _kafka_end(addresses: list[str], tp: TopicPartition) -> int:
+    _asked(await _kafka_partitions(addresses, tp.topic), tp.topic, tp.partition)
+    consumer = AIOKafkaConsumer(bootstrap_servers=addresses, group_id=None, enable_auto_commit=False)
+    try:
+        await consumer.start()
+        ends = await consumer.end_offsets([tp])
+    except KafkaError as error:
+        raise _unavailable(addresses, error) from error
+    finally:
+        await consumer.stop()
+    return int(ends[tp])
+
+
+async def _kafka_followed(
+    addresses: list[str], tp: TopicPartition, from_offset: int
+) -> AsyncGenerator[ReadRecord, None]:
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=addresses, group_id=None, enable_auto_commit=False, max_partition_fetch_bytes=_FETCH_BYTES
+    )
+    try:
+        await consumer.start()
+        consumer.assign([tp])
+        consumer.seek(tp, from_offset)
+        while True:
+            r = await consumer.getone(tp)
+            yield ReadRecord(tp.partition, r.offset, r.timestamp, r.key, r.value)
     except KafkaError as error:
         raise _unavailable(addresses, error) from error
     finally:

@@ -8,7 +8,16 @@ import msgspec
 
 from leverloop.patterns import Module
 
-__all__ = ["LESSON_COMMANDS", "SNAPSHOT_COMMANDS", "ControlEvent", "LessonCommand", "Outcome", "SnapshotCommand"]
+__all__ = [
+    "LESSON_COMMANDS",
+    "SNAPSHOT_COMMANDS",
+    "ControlEvent",
+    "LessonCommand",
+    "LessonCommandName",
+    "Outcome",
+    "SnapshotCommand",
+    "SnapshotCommandName",
+]
 
 Said = Annotated[str, msgspec.Meta(min_length=1, max_length=1_000, pattern=r"\S")]
 """Not empty: a command without a reason is none."""

@@ -26,7 +26,9 @@ class Deployment:
     """Topics on a log, and the means to write, to read, and to run workers on them."""
 
     def __init__(self, broker_url: str, folder: Path, partitions: int = 4) -> None:
-        self.settings = Settings(broker_url=broker_url, data_dir=folder, partitions=partitions, quiet_market_s=1.0)
+        self.settings = Settings(
+            broker_url=broker_url, data_dir=folder, partitions=partitions, quiet_market_s=1.0, heartbeat_s=0.5
+        )
         self.folder = folder
         self.workers: list[subprocess.Popen[bytes]] = []
 
@@ -50,9 +52,19 @@ class Deployment:
             "LEVERLOOP_DATA_DIR": str(self.folder),
             "LEVERLOOP_PARTITIONS": str(self.settings.partitions),
             "LEVERLOOP_QUIET_MARKET_S": str(self.settings.quiet_market_s),
+            "LEVERLOOP_HEARTBEAT_S": str(self.settings.heartbeat_s),
             "LEVERLOOP_LOG_LEVEL": "warning",
         }
         return {**{k: v for k, v in os.environ.items() if not k.startswith("LEVERLOOP_")}, **mine}
+
+    async def leverloop(self, *words: str) -> tuple[int, str, str]:
+        """Run the command; return its exit code and what it printed to standard output and standard error."""
+        running = await asyncio.create_subprocess_exec(
+            LEVERLOOP, *words, env=self.environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        out, err = await asyncio.wait_for(running.communicate(), PATIENCE_S)
+        assert running.returncode is not None
+        return running.returncode, out.decode(), err.decode()
 
     def stop(self) -> None:
         for worker in self.workers:

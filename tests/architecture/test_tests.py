@@ -38,6 +38,7 @@ ELSEWHERE: dict[str, str] = {
     "app/demo_view.py": "tests/acceptance/test_demo.py",
     "app/devbroker": "tests/integration/kafka/test_devbroker.py",
     "app/embedded": "tests/unit/tables/postgres/test_writer.py",
+    "app/operator": "tests/acceptance/test_operator.py",
     "app/observe.py": "tests/acceptance/test_loop.py",
     "app/replaying.py": "tests/unit/app/test_replay.py",
     "app/status.py": "tests/acceptance/test_demo.py",

@@ -1,11 +1,13 @@
 """Topics are read to their present end, whole or one partition of them, on both logs."""
 
+import asyncio
+from contextlib import aclosing
 from pathlib import Path
 
 import pytest
 
 from app.topic_admin import Replication, create_topics
-from app.topic_reader import partitions_of, read_topic
+from app.topic_reader import end_offset, follow_partition, partitions_of, read_record, read_topic
 from leverloop.brokers import embedded_path
 from leverloop.embedded_log import EmbeddedLog, NewRecord
 from leverloop.errors import BadConfig, Unavailable
@@ -83,3 +85,27 @@ async def test_a_topic_that_is_not_there(log: tuple[str, str]) -> None:
 async def test_a_log_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(Unavailable, match="it is not there"):
         await partitions_of(f"embedded://{tmp_path}/none.db", "any")
+
+
+async def test_one_record_is_read_back_while_it_is_there(log: tuple[str, str]) -> None:
+    url, topic = log
+    wanted = [value or None for number, _, value in RECORDS if number == 0]
+    found = [await read_record(url, topic, 0, offset) for offset in range(len(wanted) + 1)]
+    assert found == [*wanted, None]
+    assert await read_record(url, topic, 2, 0) is None
+
+
+async def test_a_partition_is_followed_past_its_end(log: tuple[str, str]) -> None:
+    url, topic = log
+    before = await end_offset(url, topic, 0)
+    assert (before, await end_offset(url, topic, 2)) == (sum(number == 0 for number, *_ in RECORDS), 0)
+    await written(url, topic)
+    wanted = [(key, value or None) for number, key, value in RECORDS if number == 0]
+    found: list[tuple[bytes | None, bytes | None]] = []
+    async with asyncio.timeout(20), aclosing(follow_partition(url, topic, 0, before)) as records:
+        async for record in records:
+            assert record.offset == before + len(found)
+            found.append((record.key, record.value))
+            if len(found) == len(wanted):
+                break
+    assert found == wanted

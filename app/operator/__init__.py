@@ -1,0 +1,1 @@
+"""What an operator asks and commands: `leverloop overrides ...` and `leverloop lessons ...` (docs/operating.md)."""

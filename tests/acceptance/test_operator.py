@@ -1,0 +1,191 @@
+"""An operator at the command line, and a worker that obeys: on both logs, through crashes."""
+
+import json
+import signal
+from itertools import pairwise
+from typing import Any
+
+from leverloop.book import OverrideBook
+from leverloop.heartbeat import decode_heartbeat
+from leverloop.snapshot import Snapshot, decode_snapshot
+from streams.topics import ACTIONS, CONTROL_EVENTS, LESSONS, OVERRIDES, TRADES
+from tests.acceptance.deployment import Deployment
+from tests.laws.examples import DAY_MS, START_MS
+from tests.laws.streams import Stream, small_stream
+
+SIGNED = ("--who", "jane", "--reason", "a test")
+DAYS = 12
+HALF_MS = START_MS + DAYS // 2 * DAY_MS
+
+
+async def write(deployment: Deployment, stream: Stream, *, second_half: bool, half_ms: int = HALF_MS) -> None:
+    for topic, documents in ((ACTIONS, stream[0]), (TRADES, stream[1])):
+        chosen = [d for d in documents if (d["event_at_ms"] >= half_ms) is second_half]
+        await deployment.write(topic, [(d["trade_id"], json.dumps(d).encode()) for d in chosen])
+
+
+async def told(deployment: Deployment, *words: str) -> list[dict[str, Any]]:
+    """What a command prints with --json."""
+    code, out, err = await deployment.leverloop(*words, "--json")
+    assert (code, err) == (0, ""), (out, err)
+    return [json.loads(line) for line in out.splitlines()]
+
+
+async def standing(deployment: Deployment, module: str = "pm") -> Snapshot | None:
+    found = [r.value for r in await deployment.read(OVERRIDES) if r.key == module.encode() and r.value]
+    return decode_snapshot(found[-1]) if found else None
+
+
+async def version_of(deployment: Deployment) -> int:
+    now = await standing(deployment)
+    return 0 if now is None else now.version
+
+
+async def last_epoch_ms(deployment: Deployment) -> int:
+    now = await standing(deployment)
+    return 0 if now is None else now.epoch_at_ms
+
+
+async def outcomes(deployment: Deployment, outcome: str) -> list[dict[str, Any]]:
+    events = [json.loads(r.value) for r in await deployment.read(CONTROL_EVENTS) if r.value]
+    return [event for event in events if (event["module"], event["outcome"]) == ("pm", outcome)]
+
+
+async def test_what_an_operator_commands_is_what_clients_see(deployment: Deployment) -> None:
+    stream = small_stream(trades=200, days=DAYS)
+    await write(deployment, stream, second_half=False)
+    worker = deployment.start_worker()
+
+    async def announced() -> bool:
+        return await version_of(deployment) >= 5
+
+    await deployment.until(announced, "five versions")
+
+    versions = {row["version"]: row for row in await told(deployment, "overrides", "list", "--module", "pm", "--all")}
+    (event,) = await told(deployment, "overrides", "pin", "2", "--module", "pm", *SIGNED)
+    assert (event["outcome"], event["of_version"], event["who"], event["why"]) == ("announced", 2, "jane", "a test")
+    pinned = await standing(deployment)
+    assert pinned is not None
+    assert (pinned.version, pinned.content_hash) == (event["version"], versions[2]["content_hash"])
+    assert pinned.command is not None
+    assert (pinned.command.command, pinned.command.of_version) == ("pin", 2)
+
+    worker.kill()
+    assert worker.wait() == -signal.SIGKILL
+    deployment.start_worker()
+    await write(deployment, stream, second_half=True)
+
+    async def held() -> bool:
+        return len(await outcomes(deployment, "held")) >= 3
+
+    await deployment.until(held, "three epochs held")
+    now = await standing(deployment)
+    assert now is not None
+    assert (now.version, now.content_hash) == (pinned.version, pinned.content_hash)
+
+    (event,) = await told(deployment, "overrides", "unpin", "--module", "pm", *SIGNED)
+    newest = await standing(deployment)
+    assert newest is not None
+    assert newest.version == event["version"] > pinned.version
+    assert newest.epoch_at_ms > pinned.epoch_at_ms
+
+    events = await told(deployment, "overrides", "kill", *SIGNED)
+    assert {event["module"]: event["outcome"] for event in events} == {"pm": "announced", "dm": "announced"}
+    killed = await standing(deployment)
+    assert killed is not None
+    found = OverrideBook(killed, holdout_share=0.0).resolve("pm.uptrend.S1.buy_flag", "entry", {}, "t", HALF_MS)
+    assert found.reason == "DISABLED"
+    code, out, _ = await deployment.leverloop("status")
+    assert (code, "killed" in out) == (0, True)
+    assert {e["outcome"] for e in await told(deployment, "overrides", "revive", *SIGNED)} == {"announced"}
+
+    (event,) = await told(deployment, "overrides", "rollback", "2", "--module", "pm", *SIGNED)
+    back = await standing(deployment)
+    assert back is not None
+    assert (back.version, back.content_hash) == (event["version"], pinned.content_hash)
+    rows = await told(deployment, "overrides", "list", "--module", "pm", "--all")
+    assert [row["version"] for row in rows if row["outcome"] == "stands"] == [back.version]
+    assert [row["version"] for row in rows] == list(range(1, back.version + 1))
+
+
+async def test_what_cannot_be_done_says_what_can(deployment: Deployment) -> None:
+    await write(deployment, small_stream(trades=60, days=DAYS), second_half=False)
+    code, _, err = await deployment.leverloop("overrides", "kill", "--timeout", "1", *SIGNED)
+    assert code == 75
+    assert "nobody has answered within 1 s: is a worker running?" in err
+    deployment.start_worker()
+
+    async def killed() -> bool:
+        return any(event["command"] == "kill" for event in await outcomes(deployment, "announced"))
+
+    await deployment.until(killed, "the kill that was written before the worker ran")
+    (event,) = await told(deployment, "overrides", "kill", "--module", "pm", *SIGNED)
+    assert (event["outcome"], event["reason"]) == ("unchanged", "pm is killed already")
+    code, _, err = await deployment.leverloop("overrides", "pin", "999", "--module", "pm", *SIGNED)
+    assert (code, "version 999 of pm is not kept: kept are 1 to" in err) == (78, True)
+    code, _, err = await deployment.leverloop("overrides", "rollback", "1", "--module", "pm", *SIGNED)
+    assert (code, "switched off" in err or "killed" in err) == (78, True)
+    code, _, err = await deployment.leverloop("lessons", "disable", "ls_0", *SIGNED)
+    assert (code, "no lesson ls_0" in err) == (78, True)
+    code, _, err = await deployment.leverloop("overrides", "revive", "--reason", "  ")
+    assert (code, "--reason: say why" in err) == (78, True)
+
+
+async def test_a_disabled_lesson_stays_so_until_enabled(deployment: Deployment) -> None:
+    stream, half_ms = small_stream(trades=1_200, days=4 * DAYS, edge_rr=3.0), START_MS + 3 * DAYS * DAY_MS
+    await write(deployment, stream, second_half=False, half_ms=half_ms)
+    deployment.start_worker()
+
+    async def state_of(lesson: str) -> str:
+        lessons = [json.loads(r.value) for r in await deployment.read(LESSONS) if r.value]
+        return str({each["id"]: each["state"] for each in lessons if lesson in ("", each["id"])}.get(lesson))
+
+    async def settled() -> bool:
+        return bool(await deployment.read(LESSONS)) and await last_epoch_ms(deployment) > half_ms - DAY_MS
+
+    await deployment.until(settled, "a lesson")
+    known = await told(deployment, "lessons", "list")
+    lesson = next(each["id"] for each in known if each["state"] in ("candidate", "active"))
+    (event,) = await told(deployment, "lessons", "disable", lesson, *SIGNED)
+    assert (event["outcome"], event["lesson_id"]) == ("accepted", lesson)
+    await write(deployment, stream, second_half=True, half_ms=half_ms)
+
+    async def is_disabled() -> bool:
+        return await state_of(lesson) == "disabled"
+
+    await deployment.until(is_disabled, "the lesson is disabled")
+    code, out, _ = await deployment.leverloop("lessons", "show", lesson)
+    assert code == 0
+    assert "-> disabled" in out
+    assert "disable accepted, by jane" in out
+    (event,) = await told(deployment, "lessons", "enable", lesson, *SIGNED)
+    assert event["outcome"] in ("accepted", "unchanged")
+
+
+async def test_one_worker_says_that_what_stands_stands(deployment: Deployment) -> None:
+    await write(deployment, small_stream(trades=60, days=DAYS), second_half=False)
+    first = deployment.start_worker()
+    if not deployment.url.startswith("embedded"):
+        deployment.start_worker()
+
+    async def beaten(times: int) -> bool:
+        return len(await beats(deployment)) >= times
+
+    await deployment.until(lambda: beaten(4), "four heartbeats")
+    first.kill()
+    assert first.wait() == -signal.SIGKILL
+    known = len(await beats(deployment))
+    if deployment.url.startswith("embedded"):
+        deployment.start_worker()
+    await deployment.until(lambda: beaten(known + 4), "four more, of the worker that is left")
+    until = [beat.valid_until_ms for beat in await beats(deployment)]
+    apart_ms = [later - earlier for earlier, later in pairwise(until)]
+    assert min(apart_ms) > 0.5 * 1_000 * deployment.settings.heartbeat_s, apart_ms
+    now = await standing(deployment)
+    last = (await beats(deployment))[-1]
+    assert now is not None
+    assert last.version <= now.version
+
+
+async def beats(deployment: Deployment) -> list[Any]:
+    return [decode_heartbeat(r.value) for r in await deployment.read(OVERRIDES) if r.key == b"pm/heartbeat" and r.value]
