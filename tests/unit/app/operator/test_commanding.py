@@ -35,7 +35,9 @@ async def test_a_command_that_nobody_answers_stands(tmp_path: Path) -> None:
     url = f"embedded://{tmp_path}/log.db"
     await create_topics(url, layout(app_id="test", partitions=1), replication=Replication(factor=1, min_insync=1))
     command = SnapshotCommand(command="kill", id="c", who="jane", why="so", at_ms=1)
-    with pytest.raises(Unavailable, match=r"kill was written to leverloop.control and nobody has answered within 0.2 s"):
+    with pytest.raises(
+        Unavailable, match=r"kill was written to leverloop.control and nobody has answered within 0.2 s"
+    ):
         await commanded(url, command, answers=2, timeout_s=0.2)
     with EmbeddedLog(tmp_path / "log.db") as log:
         (record,) = log.read(CONTROL, 0, 0)
