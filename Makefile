@@ -12,7 +12,8 @@ SPEED ?=
 SEED ?=
 DATA ?= .leverloop/$(if $(KAFKA),demo-kafka,demo)
 
-BENCHES := bench-cube bench-incremental bench-recovery bench-changelog bench-emitting bench-epoch bench-lessons bench-peers bench-uplift
+BENCHES := bench-cube bench-incremental bench-recovery bench-changelog bench-emitting bench-resolve bench-loading bench-delivery \
+  bench-epoch bench-lessons bench-peers bench-uplift
 PEERS := $(VENV)/bench/.installed
 .PHONY: help setup demo test check format $(BENCHES) lock clean
 .DEFAULT_GOAL := help

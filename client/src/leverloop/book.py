@@ -7,7 +7,7 @@ are, and arithmetic for the matches alone.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from copy import copy
 from typing import Any, Final
 
@@ -113,10 +113,16 @@ class OverrideBook:
             other.valid_until_ms = valid_until_ms
         return other
 
-    def matches(self) -> Iterator[Match]:
-        """Every override as it was prepared for matching."""
-        for group in self._groups.values():
-            yield from group.matches
+    def lists(self) -> Iterator[Sequence[Any]]:
+        """What the book has in thousands: overrides, and how they were prepared; groups last, which hold those."""
+        if self.snapshot is not None:
+            yield self.snapshot.pattern_strength_overrides
+            yield self.snapshot.pattern_overrides
+            yield self.snapshot.alloc_overrides
+        groups = tuple(self._groups.values())
+        for group in groups:
+            yield group.matches
+        yield groups
 
     def resolve(  # noqa: PLR0911 - a return for each reason
         self,

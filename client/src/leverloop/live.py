@@ -213,7 +213,7 @@ class LiveBook:
         self.last_problem = None
         if book is self._good:
             return False
-        old_parts = await asyncio.to_thread(parts_of, self._good) if book.version != self._good.version else []
+        old_parts = await asyncio.to_thread(parts_of, self._good) if book.version != self._good.version else {}
         await self._replace(book)
         del book
         await asyncio.to_thread(let_go, old_parts)

@@ -22,7 +22,6 @@ __all__ = ["let_go", "load_book", "parts_of", "short_turns"]
 
 _TURN_S: Final = 0.0002
 _YIELD_S: Final = 0.0001
-_LET_GO_AT_ONCE: Final = 64
 
 
 class _Turns:
@@ -78,17 +77,22 @@ def load_book(raw: bytes, *, profile: Profile, holdout_share: float) -> Override
         return OverrideBook(snapshot, profile=profile, holdout_share=holdout_share, overrides=overrides)
 
 
-def parts_of(book: OverrideBook) -> list[Any]:
-    """Everything that a book consists of, to be let go bit by bit once nobody holds the book any more.
+def parts_of(book: OverrideBook) -> dict[int, Any]:
+    """Everything that a book has in thousands, to be let go bit by bit once nobody holds the book any more.
 
-    Freed as a whole, a book of 20,000 overrides stops all threads for some 20 ms.
+    Freed as a whole, a book of 20,000 overrides stops all threads for some 20 ms. A dict, because one of
+    values that are no containers is nothing that Python's garbage collector would walk through.
     """
+    parts: dict[int, Any] = {}
     with short_turns():
-        return [*(book.snapshot.overrides() if book.snapshot else ()), *book.matches()]
+        for listed in book.lists():
+            for part in listed:
+                parts[len(parts)] = part
+    return parts
 
 
-def let_go(parts: list[Any]) -> None:
-    """Empty a list, a few of its items at a time."""
+def let_go(parts: dict[int, Any]) -> None:
+    """Empty parts, the last one first."""
     with short_turns():
         while parts:
-            del parts[-_LET_GO_AT_ONCE:]
+            parts.popitem()

@@ -112,7 +112,7 @@ Vocabulary = tuple[tuple[str, dict[Any, int], int], ...]
 of any value that nobody asks for."""
 
 
-class Group(msgspec.Struct, frozen=True, kw_only=True):
+class Group(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Overrides of one pattern and category as bit sets: the highest bit stands for the first match.
 
     Capital matches come first, both kinds in the order of ids: whatever sums over matches does so in an

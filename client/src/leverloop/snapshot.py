@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from itertools import islice
 from typing import Annotated, Final, Literal
 
@@ -188,7 +188,7 @@ def content_hash(snapshot: Snapshot, encoded: dict[str, bytes] | None = None) ->
         encoded = {key: _ENCODER.encode((key, o)) for key, o in ((override_id(o), o) for o in snapshot.overrides())}
     head = _ENCODER.encode((snapshot.module, snapshot.epoch_at_ms, snapshot.flags))
     digest = hashlib.blake2b(head[:-1] + b",[", digest_size=16)
-    comma, ordered = b"", in_order(list(encoded))
+    comma, ordered = b"", in_order(encoded)
     while batch := [encoded.pop(key) for key in islice(ordered, _HASHED_AT_ONCE)]:
         digest.update(comma + b",".join(batch))
         comma = b","
@@ -196,7 +196,7 @@ def content_hash(snapshot: Snapshot, encoded: dict[str, bytes] | None = None) ->
     return digest.hexdigest()
 
 
-def in_order(ids: list[str], tail_chars: int = _HASH_CHARS) -> Iterator[str]:
+def in_order(ids: Collection[str], tail_chars: int = _HASH_CHARS) -> Iterator[str]:
     """Ids of overrides, sorted a thousand at a time: parted by group first, then by digits of the hash.
 
     Examples

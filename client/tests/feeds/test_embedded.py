@@ -13,6 +13,7 @@ from leverloop.errors import Unavailable
 from leverloop.feeds import FeedRecord
 from leverloop.feeds.embedded import EmbeddedFeed
 from leverloop.live import LiveBook
+from leverloop.partitions import partition_of
 from leverloop.snapshot import encode_snapshot
 from leverloop.testing import make_override, make_snapshot
 
@@ -94,6 +95,7 @@ _WRITER = """
 import sys
 from pathlib import Path
 from leverloop.embedded_log import EmbeddedLog, NewRecord
+from leverloop.partitions import partition_of
 from leverloop.snapshot import encode_snapshot
 from leverloop.testing import make_override, make_snapshot
 with EmbeddedLog(Path(sys.argv[1])) as log:
@@ -114,3 +116,32 @@ async def test_a_live_book_sees_what_another_process_published(path: Path) -> No
     assert book.snapshot is not None
     await feed.close()
     await task
+
+
+async def test_snapshots_and_heartbeats_are_followed_together(tmp_path: Path) -> None:
+    path = tmp_path / "log.db"
+    with EmbeddedLog(path) as log:
+        log.create_topic(TOPIC, 1)
+    put(path, (b"pm/heartbeat", b"beat 1"), (b"pm", b"1"), (b"pm", b"2"))
+    feed = EmbeddedFeed(path, poll_s=0.001)
+    records = feed.follow("pm", "pm/heartbeat")
+    assert [(found.key, found.value) for found in (await soon(records), await soon(records))] == [
+        ("pm", b"2"),
+        ("pm/heartbeat", b"beat 1"),
+    ]
+    put(path, (b"pm/heartbeat", b"beat 2"), (b"dm/heartbeat", b"x"), (b"pm", b"3"))
+    assert [(await soon(records)).value for _ in range(2)] == [b"beat 2", b"3"]
+    await feed.close()
+
+
+async def test_keys_may_lie_in_several_partitions(tmp_path: Path) -> None:
+    path = tmp_path / "log.db"
+    with EmbeddedLog(path) as log:
+        log.create_topic(TOPIC, 5)
+        placed = [(key, partition_of(key, 5)) for key in (b"pm", b"pm/heartbeat")]
+        log.append([NewRecord(topic=TOPIC, partition=p, key=k, value=k, timestamp_ms=0) for k, p in placed])
+    assert len({partition for _, partition in placed}) == 2
+    feed = EmbeddedFeed(path, poll_s=0.001)
+    records = feed.follow("pm", "pm/heartbeat")
+    assert [(await soon(records)).value for _ in range(2)] == [b"pm", b"pm/heartbeat"]
+    await feed.close()

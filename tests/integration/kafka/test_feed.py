@@ -43,6 +43,20 @@ async def test_heartbeats_are_followed_by_their_own_key(kafka_broker: str, uniqu
     await feed.close()
 
 
+async def test_snapshots_and_heartbeats_are_followed_together(kafka_broker: str, unique_id: str) -> None:
+    await create(kafka_broker, unique_id, cleanup_policy="compact")
+    await write(kafka_broker, unique_id, [b"beat 1", b"beat 2"], key=b"pm/heartbeat")
+    await write(kafka_broker, unique_id, [b"snapshot 1", b"snapshot 2"], key=b"pm")
+    feed = KafkaFeed(kafka_broker, topic=unique_id)
+    follower = feed.follow("pm", "pm/heartbeat")
+    first = [await _next(follower) for _ in range(2)]
+    assert [(r.key, r.value) for r in first] == [("pm", b"snapshot 2"), ("pm/heartbeat", b"beat 2")]
+    await write(kafka_broker, unique_id, [b"beat 3"], key=b"pm/heartbeat")
+    third = await _next(follower)
+    assert (third.key, third.value) == ("pm/heartbeat", b"beat 3")
+    await feed.close()
+
+
 async def test_a_deleted_snapshot_is_not_the_newest(kafka_broker: str, unique_id: str) -> None:
     await create(kafka_broker, unique_id, cleanup_policy="compact")
     await write(kafka_broker, unique_id, [b"old", None], key=b"pm")
