@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from leverloop.embedded_log import EmbeddedLog, Record
-from leverloop.emit import ACTIONS_TOPIC, TRADES_TOPIC, open_emitter
+from leverloop.emit import ACTIONS_TOPIC, TRADES_TOPIC, open_blocking_emitter, open_emitter
 from leverloop.emit.embedded import EmbeddedEmitter
 from leverloop.errors import BadConfig, BadInput, InvariantBroken, Unavailable
 from leverloop.events import ActionLogged, TradeClosed, parse_action, parse_trade
@@ -145,6 +145,36 @@ async def test_a_log_that_breaks_is_told_and_not_swallowed(path: Path) -> None:
             await give_up()
     with pytest.raises(InvariantBroken, match="not open"):
         emitter.log_action(action(2))
+
+
+async def test_any_thread_may_log(path: Path) -> None:
+    def log(first: int) -> None:
+        for number in range(first, first + 500):
+            emitter.log_action(action(number, f"t{first}"))
+
+    async with EmbeddedEmitter(path) as emitter:
+        await asyncio.gather(*(asyncio.to_thread(log, first) for first in (0, 500, 1_000)))
+        await emitter.flush()
+        status = emitter.status()
+        assert (status.taken_count, status.sent_count, status.waiting_count) == (1_500, 1_500, 0)
+    ids = [
+        parse_action(record.value or b"", received_at_ms=AT_MS).action_id
+        for found in written(path, ACTIONS_TOPIC).values()
+        for record in found
+    ]
+    assert sorted(ids) == sorted(f"a{number}" for number in range(1_500))
+    for first in (0, 500, 1_000):
+        numbers = [int(name[1:]) for name in ids if first <= int(name[1:]) < first + 500]
+        assert numbers == sorted(numbers)
+
+
+def test_a_program_without_an_event_loop_logs_and_flushes(path: Path) -> None:
+    with open_blocking_emitter(f"embedded://{path}") as emitter:
+        emitter.log_action(action(1))
+        emitter.flush()
+        assert emitter.status().sent_count == 1
+        emitter.log_action(action(2))
+    assert sum(len(records) for records in written(path, ACTIONS_TOPIC).values()) == 2
 
 
 @pytest.mark.parametrize("url", ["", "file:///x", "embedded://"])
