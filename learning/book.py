@@ -56,6 +56,8 @@ class Book(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="boo
     """Adds of each state against all of their family, by the sums that came last."""
     forward_scalings: dict[str, Forward] = {}
     """Phase scaling that stands -> the same, of the days after its nomination."""
+    input_offsets: dict[str, int] = {}
+    """Input -> next offset that the epoch has not seen."""
     outcomes: int = 0
     trades: int = 0
     disabled: dict[str, LessonState] = {}
@@ -124,6 +126,7 @@ def close_epoch(book: Book, findings: Sequence[Findings], parameters: Parameters
         events=(*by_operator, *events),
         disabled=disabled,
         commands_known=book.commands_known,
+        input_offsets=_offsets(findings),
         outcomes=sum(f.outcomes for f in findings),
         trades=sum(n for _, n, _ in days),
     )
@@ -319,6 +322,15 @@ def _latest(findings: Iterable[Findings]) -> dict[str, int]:
         for name, at_ms in found.regimes_at_ms.items():
             seen[name] = max(seen.get(name, at_ms), at_ms)
     return seen
+
+
+def _offsets(findings: Iterable[Findings]) -> dict[str, int]:
+    """Next offset of each input that the epoch has not seen; every partition was told of all of them."""
+    seen: dict[str, int] = {}
+    for found in findings:
+        for source, offset in found.input_offsets.items():
+            seen[source] = max(seen.get(source, offset), offset)
+    return dict(sorted(seen.items()))
 
 
 def _merged_days(findings: Iterable[Findings]) -> tuple[tuple[int, int, int], ...]:

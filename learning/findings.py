@@ -136,6 +136,8 @@ class Findings(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag=
     partition: int
     epoch_at_ms: int
     first_epoch_at_ms: int = 0
+    input_offsets: dict[str, int] = {}
+    """Input -> next offset that the epoch has not seen."""
     outcomes: int = 0
     trades: int = 0
     baselines: tuple[GroupBaseline, ...] = ()

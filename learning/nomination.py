@@ -200,7 +200,7 @@ def _adds(group: str, candidate: Candidate, lessons: Iterable[Lesson], parameter
     ancestors = [
         lesson.evidence.stats.effect_rr or 0.0
         for lesson in lessons
-        if lesson.state in ("candidate", *LIVE)
+        if lesson.state in ("candidate", "disabled", *LIVE)
         and not lesson.lever
         and lesson.group == group
         and lesson.scope.items() < candidate.scope.items()

@@ -62,14 +62,15 @@ def snapshot(
     parameters: Parameters,
     factors: Mapping[str, str] | None = None,
     size_scale: float = 1.0,
+    input_offsets: Mapping[str, int] | None = None,
 ) -> Snapshot:
     """Return the sealed snapshot of a module's live lessons, in the order of their ids.
 
     `size_scale` is the share of each size_mult - 1 that is published (`Book.size_scale`), `factors` says which lesson
     belongs to which latent factor; one that a lesson has to itself is not worth a word.
 
-    When it is published and how long it holds is the publisher's to say: both are 0 here, and neither is
-    part of the content hash.
+    `input_offsets` says what the epoch has seen of each input: provenance, and no part of the content hash. When it is
+    published and how long it holds is the publisher's to say: both are 0 here, and neither is part of it.
 
     Notes
     -----
@@ -92,6 +93,7 @@ def snapshot(
             valid_until_ms=0,
             engine_version=engine_version,
             config_hash=config_hash,
+            input_offsets=dict(input_offsets or {}),
             pattern_overrides=_tunings(o for o in live if o.type == "pm_tuning"),
             pattern_strength_overrides=tuple(o for o in live if o.type == "pm_strength"),
             alloc_overrides=tuple(o for o in live if o.type == "dm_alloc"),

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
+import msgspec
+
 from learning.cells import GroupCells
 from learning.findings import Decided, Findings
 from learning.lattice import Lattice
@@ -15,7 +17,7 @@ from learning.outcome import Outcome, OutcomeVoided
 from learning.packing import PackedRows
 from learning.parameters import Parameters
 from learning.places import group_of_place
-from learning.progress import PROPOSAL, Progress, counts_from_ms, due, first_epoch
+from learning.progress import PROPOSAL, Progress, counts_from_ms, due, first_epoch, input_offsets
 from learning.rows import Row, row_of
 from leverloop.patterns import Module
 from leverloop.scope import ScopeSchema
@@ -137,7 +139,8 @@ class OutcomesPartition:
             return Findings(
                 partition=self.partition, epoch_at_ms=PROPOSAL, first_epoch_at_ms=first_epoch(self.progress)
             )
-        return self.mined(epoch_at_ms, self.progress.decided or Decided(epoch_at_ms=0))
+        mined = self.mined(epoch_at_ms, self.progress.decided or Decided(epoch_at_ms=0))
+        return msgspec.structs.replace(mined, input_offsets=input_offsets(self.progress, epoch_at_ms))
 
     def mined(self, epoch_at_ms: int, decided: Decided) -> Findings:
         """Findings of an epoch, given the decision before it."""

@@ -15,7 +15,18 @@ from learning.epochs import epoch_of, newest_closed
 from learning.findings import Decided
 from learning.parameters import Parameters
 
-__all__ = ["PROPOSAL", "Passed", "Progress", "counts_from_ms", "due", "first_epoch", "newest_passed", "passed", "told"]
+__all__ = [
+    "PROPOSAL",
+    "Passed",
+    "Progress",
+    "counts_from_ms",
+    "due",
+    "first_epoch",
+    "input_offsets",
+    "newest_passed",
+    "passed",
+    "told",
+]
 
 PROPOSAL = 0
 """The "epoch" that is due before the book is open: a proposal of the first one."""
@@ -26,6 +37,8 @@ class Passed(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="p
 
     first_at_ms: int
     newest_at_ms: int
+    marks: tuple[tuple[int, int], ...] = ()
+    """(epoch, offset of the first record past it), of the epochs that are not decided yet and the newest before."""
 
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,7 +48,7 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     decided: Decided | None = None
 
 
-def passed(progress: Progress, source: str, epoch_at_ms: int) -> Progress:
+def passed(progress: Progress, source: str, epoch_at_ms: int, offset: int | None = None) -> Progress:
     """Progress after an input said that it has passed an epoch; saying it again changes nothing.
 
     Examples
@@ -44,9 +57,14 @@ def passed(progress: Progress, source: str, epoch_at_ms: int) -> Progress:
     6
     """
     known = progress.inputs.get(source)
+    marks = known.marks if known else ()
+    if offset is not None and (known is None or epoch_at_ms > known.newest_at_ms):
+        decided_ms = progress.decided.epoch_at_ms if progress.decided is not None else 0
+        marks = (*(mark for mark in marks[:-1] if mark[0] > decided_ms), *marks[-1:], (epoch_at_ms, offset))
     entry = Passed(
         first_at_ms=min(epoch_at_ms, known.first_at_ms) if known else epoch_at_ms,
         newest_at_ms=max(epoch_at_ms, known.newest_at_ms) if known else epoch_at_ms,
+        marks=marks,
     )
     return progress if entry == known else msgspec.structs.replace(progress, inputs=progress.inputs | {source: entry})
 
@@ -56,6 +74,21 @@ def told(progress: Progress, decided: Decided) -> Progress:
     if progress.decided is not None and decided.epoch_at_ms <= progress.decided.epoch_at_ms:
         return progress
     return msgspec.structs.replace(progress, decided=decided)
+
+
+def input_offsets(progress: Progress, epoch_at_ms: int) -> dict[str, int]:
+    """Input -> next offset that an epoch has not seen, by input; of one that has not passed it, what is known.
+
+    Examples
+    --------
+    >>> input_offsets(passed(passed(Progress(), "a/0", 6, 40), "a/0", 18, 90), 12)
+    {'a/0': 90}
+    """
+    found = {}
+    for source, entry in sorted(progress.inputs.items()):
+        if entry.marks:
+            found[source] = next((offset for epoch, offset in entry.marks if epoch >= epoch_at_ms), entry.marks[-1][1])
+    return found
 
 
 def due(progress: Progress, inputs: Iterable[str], parameters: Parameters) -> int | None:

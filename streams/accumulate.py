@@ -65,7 +65,7 @@ def _take(message: OnOutcomes, view: OutcomesPartition, table: Any, epochs: Any)
     elif isinstance(message, OutcomeVoided):
         del table[message.outcome_id.encode()]
     elif isinstance(message, Watermark):
-        progress = passed(view.progress, message.source, message.epoch_at_ms)
+        progress = passed(view.progress, message.source, message.epoch_at_ms, message.offset)
         epochs[message.source.encode()] = stored_progress(progress.inputs[message.source])
     elif isinstance(message, Decided):
         if told(view.progress, message) is not view.progress:

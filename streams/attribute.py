@@ -82,7 +82,7 @@ def effects_of(
     state.newest_at_ms[record.topic] = now
     epoch = passed_epoch(now, parameters)
     if before is None or epoch > passed_epoch(before, parameters):
-        mark = encode(Watermark(source=record.source, epoch_at_ms=epoch))
+        mark = encode(Watermark(source=record.source, epoch_at_ms=epoch, offset=record.offset))
         # In front of the outcomes: those of this record belong to what comes after the epoch.
         effects.outcomes[:0] = [(p, record.source.encode(), mark) for p in range(partitions)]
         _expire(record, state, parameters, effects)

@@ -110,6 +110,7 @@ def drafts_of(
                 parameters=parameters,
                 factors=now.factors,
                 size_scale=now.size_scale,
+                input_offsets=now.input_offsets,
             )
             size_bytes = len(encode_snapshot(found))
             fits = size_bytes <= limits.max_bytes

@@ -40,6 +40,8 @@ class Watermark(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag
     source: str
     """``topic/partition``, or ``control`` for a marker."""
     epoch_at_ms: int
+    offset: int | None = None
+    """Of the first record past the epoch: what stands before it in the input was heard. A marker has none."""
 
 
 class EpochMarker(msgspec.Struct, frozen=True, kw_only=True, tag_field="command", tag="epoch_marker"):

@@ -7,8 +7,11 @@ from typing import Any
 
 from leverloop.book import OverrideBook
 from leverloop.heartbeat import decode_heartbeat
+from leverloop.partitions import partition_of
 from leverloop.snapshot import Snapshot, decode_snapshot
-from streams.topics import ACTIONS, CONTROL_EVENTS, LESSONS, OVERRIDES, TRADES
+from leverloop.testing import make_override, make_snapshot
+from streams.codec import Draft, encode
+from streams.topics import ACTIONS, CONTROL_EVENTS, DRAFTS, LESSONS, OVERRIDES, TRADES
 from tests.acceptance.deployment import Deployment
 from tests.laws.examples import DAY_MS, START_MS
 from tests.laws.streams import Stream, small_stream
@@ -34,6 +37,12 @@ async def told(deployment: Deployment, *words: str) -> list[dict[str, Any]]:
 async def standing(deployment: Deployment, module: str = "pm") -> Snapshot | None:
     found = [r.value for r in await deployment.read(OVERRIDES) if r.key == module.encode() and r.value]
     return decode_snapshot(found[-1]) if found else None
+
+
+async def announced_as(deployment: Deployment, version: int) -> Snapshot:
+    """Snapshot that clients saw under a version; epochs may have followed it."""
+    found = [decode_snapshot(r.value) for r in await deployment.read(OVERRIDES) if r.key == b"pm" and r.value]
+    return next(snapshot for snapshot in found if snapshot.version == version)
 
 
 async def version_of(deployment: Deployment) -> int:
@@ -64,9 +73,8 @@ async def test_what_an_operator_commands_is_what_clients_see(deployment: Deploym
     versions = {row["version"]: row for row in await told(deployment, "overrides", "list", "--module", "pm", "--all")}
     (event,) = await told(deployment, "overrides", "pin", "2", "--module", "pm", *SIGNED)
     assert (event["outcome"], event["of_version"], event["who"], event["why"]) == ("announced", 2, "jane", "a test")
-    pinned = await standing(deployment)
-    assert pinned is not None
-    assert (pinned.version, pinned.content_hash) == (event["version"], versions[2]["content_hash"])
+    pinned = await announced_as(deployment, event["version"])
+    assert pinned.content_hash == versions[2]["content_hash"]
     assert pinned.command is not None
     assert (pinned.command.command, pinned.command.of_version) == ("pin", 2)
 
@@ -84,10 +92,12 @@ async def test_what_an_operator_commands_is_what_clients_see(deployment: Deploym
     assert (now.version, now.content_hash) == (pinned.version, pinned.content_hash)
 
     (event,) = await told(deployment, "overrides", "unpin", "--module", "pm", *SIGNED)
-    newest = await standing(deployment)
-    assert newest is not None
-    assert newest.version == event["version"] > pinned.version
+    newest = await announced_as(deployment, event["version"])
+    assert newest.version > pinned.version
     assert newest.epoch_at_ms > pinned.epoch_at_ms
+    inputs = {f"{topic}/{n}" for topic in (ACTIONS, TRADES) for n in range(deployment.settings.partitions)}
+    assert newest.input_offsets.keys() == inputs
+    assert all(newest.input_offsets[name] >= pinned.input_offsets[name] for name in inputs)
 
     events = await told(deployment, "overrides", "kill", *SIGNED)
     assert {event["module"]: event["outcome"] for event in events} == {"pm": "announced", "dm": "announced"}
@@ -100,12 +110,12 @@ async def test_what_an_operator_commands_is_what_clients_see(deployment: Deploym
     assert {e["outcome"] for e in await told(deployment, "overrides", "revive", *SIGNED)} == {"announced"}
 
     (event,) = await told(deployment, "overrides", "rollback", "2", "--module", "pm", *SIGNED)
-    back = await standing(deployment)
-    assert back is not None
-    assert (back.version, back.content_hash) == (event["version"], pinned.content_hash)
+    back = await announced_as(deployment, event["version"])
+    assert back.content_hash == pinned.content_hash
     rows = await told(deployment, "overrides", "list", "--module", "pm", "--all")
-    assert [row["version"] for row in rows if row["outcome"] == "stands"] == [back.version]
-    assert [row["version"] for row in rows] == list(range(1, back.version + 1))
+    (stands,) = [row["version"] for row in rows if row["outcome"] == "stands"]
+    assert stands >= back.version
+    assert [row["version"] for row in rows] == list(range(1, rows[-1]["version"] + 1))
 
 
 async def test_what_cannot_be_done_says_what_can(deployment: Deployment) -> None:
@@ -129,6 +139,48 @@ async def test_what_cannot_be_done_says_what_can(deployment: Deployment) -> None
     assert (code, "no lesson ls_0" in err) == (78, True)
     code, _, err = await deployment.leverloop("overrides", "revive", "--reason", "  ")
     assert (code, "--reason: say why" in err) == (78, True)
+
+
+async def propose(deployment: Deployment, size_mult: float, number: int, overrides: int = 1) -> None:
+    """Lay a draft on its topic, as the book would."""
+    snapshot = make_snapshot(
+        *(make_override({"size_mult": size_mult}, {"bucket": f"b{n}"}) for n in range(overrides)),
+        epoch_at_ms=START_MS + number,
+    )
+    draft = Draft(module="pm", epoch_at_ms=START_MS + number, size_bytes=1, snapshot=snapshot)
+    to_the_only_partition = next(f"k{n}" for n in range(99) if partition_of(f"k{n}".encode(), 4) == 0)
+    await deployment.write(DRAFTS, [(to_the_only_partition, encode(draft))])
+
+
+async def test_what_must_not_be_applied_never_reaches_a_client_and_the_reason_does(deployment: Deployment) -> None:
+    deployment.start_worker()
+    for number, (size_mult, overrides) in enumerate([(1.02, 1), (1.4, 1), (1.3, 30), (1.04, 1)]):
+        await propose(deployment, size_mult, number, overrides)
+
+    async def all_read() -> bool:
+        return len(await outcomes(deployment, "refused")) == 2 and len(await outcomes(deployment, "announced")) == 2
+
+    await deployment.until(all_read, "two drafts refused, two announced")
+    first, second = await outcomes(deployment, "refused")
+    assert "size_mult: expected a number in 0.7..1.3, was 1.4" in first["reason"]
+    assert "LEVERLOOP_SNAPSHOT_MAX_CHANGED" in second["reason"] or "MAX_MOVEMENT" in second["reason"]
+    seen = [decode_snapshot(r.value).version for r in await deployment.read(OVERRIDES) if r.key == b"pm" and r.value]
+    assert sorted(set(seen)) == [1, 4]
+    await propose(deployment, 1.4, 9)
+
+    async def refused_again() -> bool:
+        return len(await outcomes(deployment, "refused")) == 3
+
+    await deployment.until(refused_again, "the last draft is refused")
+    _, out, _ = await deployment.leverloop("status")
+    assert "refused pm" in out
+    assert "version 5" in out
+    rows = await told(deployment, "overrides", "list", "--module", "pm")
+    assert [row["outcome"] for row in rows] == ["announced", "refused", "refused", "stands", "refused"]
+    code, _, err = await deployment.leverloop("overrides", "rollback", "2", *SIGNED)
+    assert (code, "version 2 may not be published" in err) == (78, True)
+    (event,) = await told(deployment, "overrides", "rollback", "3", *SIGNED)
+    assert (event["outcome"], event["version"]) == ("announced", 6)
 
 
 async def test_a_disabled_lesson_stays_so_until_enabled(deployment: Deployment) -> None:

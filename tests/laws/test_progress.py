@@ -16,6 +16,7 @@ from learning.progress import (
     counts_from_ms,
     due,
     first_epoch,
+    input_offsets,
     newest_passed,
     passed,
     told,
@@ -96,6 +97,28 @@ def test_an_outcome_counts_in_its_own_epoch_or_if_that_is_over_in_the_next(
             assert since - closed_at_ms < EPOCH_MS
         else:
             assert since == newest + EPOCH_MS, "late: in the next one"
+
+
+@given(marks, st.randoms(use_true_random=False))
+def test_the_offsets_of_an_epoch_do_not_depend_on_the_interleaving(each: dict[str, list[int]], random: Random) -> None:
+    """The first record past an epoch is not in it, and everything before is; a record's offset is its place here."""
+    progress, given_out = Progress(), dict.fromkeys(each, 0)
+    for source, epoch in interleaved(each, random):
+        progress = passed(progress, source, epoch, given_out[source])
+        given_out[source] += 1
+    for epoch in range(START_MS, min(found[-1] for found in each.values()) + 1, EPOCH_MS):
+        wanted = {name: next(i for i, at in enumerate(found) if at >= epoch) for name, found in each.items()}
+        assert input_offsets(progress, epoch) == wanted
+
+
+@given(marks)
+def test_marks_of_decided_epochs_are_forgotten(each: dict[str, list[int]]) -> None:
+    progress, name = Progress(), INPUTS[0]
+    for offset, epoch in enumerate(each[name]):
+        progress = told(progress, Decided(epoch_at_ms=epoch - EPOCH_MS))
+        progress = passed(progress, name, epoch, offset)
+        assert len(progress.inputs[name].marks) <= 2
+        assert input_offsets(progress, epoch)[name] == each[name].index(epoch)
 
 
 @given(times)
