@@ -8,17 +8,19 @@ lessons are about the same trades (`learning.factors`). docs/lessons.md has the 
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
 from learning.baseline import GroupBaseline, merged
 from learning.commands import ControlEvent, LessonCommand
+from learning.days import merged_days
 from learning.disabling import answered, obeyed, remembered
 from learning.epochs import MONDAY_AT_THREE_MS, is_due
 from learning.execution.phase_scaling import FamilyScaling, scalings
 from learning.factors import FactorMember, factors, redundant_with
-from learning.findings import AcceptedLesson, Decided, Findings, GroupTest, Knob, StandingLever
+from learning.findings import AcceptedLesson, DaySums, Decided, Findings, GroupTest, Knob, StandingLever
 from learning.lessons import LIVE, Forward, Lesson, LessonEvent, LessonState, absorbed, reviewed
 from learning.levers import stepped
 from learning.nomination import Nomination, best_lesson, best_lever
@@ -42,9 +44,13 @@ class Book(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="boo
     lessons: dict[str, Lesson] = {}
     nominations: dict[str, int] = {}
     """Module, or pm_tuning -> candidates so far: each has less of alpha to spend than the one before."""
+    confirmed: dict[str, int] = {}
+    """Module, or pm_tuning -> candidates that have been activated so far."""
     tests: dict[str, GroupTest] = {}
     baselines: tuple[GroupBaseline, ...] = ()
-    days: tuple[tuple[int, int, int], ...] = ()
+    days: DaySums = ()
+    days_beside: tuple[AcceptedLesson, ...] = ()
+    """Lessons beside which the trades of the days were summed up."""
     events: tuple[LessonEvent, ...] = ()
     """Changes of state at this epoch."""
     regime_weights: RegimeWeights = NEUTRAL
@@ -92,9 +98,11 @@ def close_epoch(book: Book, findings: Sequence[Findings], parameters: Parameters
     tests = book.tests | {
         group: msgspec.structs.replace(test, lessons_version=book.lessons_version) for group, test in fresh.items()
     }
+    beside = _accepted(book.lessons, book.disabled)  # what the findings were told
     told, disabled, by_operator = obeyed(book.lessons, book.disabled, book.commands, epoch_at_ms)
     book = msgspec.structs.replace(book, lessons=told, disabled=disabled)
     lessons, events = _without_repeats(*_reviewed(book, findings, parameters), parameters)
+    confirmed = Counter(_kind(lessons[event.lesson_id]) for event in events if event.reason == "confirmed")
     nominations = dict(book.nominations)
     adds = [each for found in findings for each in found.adds]
     is_weekly = is_due(epoch_at_ms, 7 * DAY_MS, MONDAY_AT_THREE_MS, parameters)
@@ -107,7 +115,7 @@ def close_epoch(book: Book, findings: Sequence[Findings], parameters: Parameters
     lessons = {
         name: stepped(lesson, parameters) if lesson.state in LIVE else lesson for name, lesson in lessons.items()
     }
-    days = _merged_days(findings)
+    days = merged_days(found.days for found in findings)
     standing = _standing(lessons, disabled)
     return Book(
         epoch_at_ms=epoch_at_ms,
@@ -115,11 +123,13 @@ def close_epoch(book: Book, findings: Sequence[Findings], parameters: Parameters
         lessons_version=book.lessons_version + bool(events or by_operator),
         lessons=lessons,
         nominations=nominations,
+        confirmed=dict(sorted((Counter(book.confirmed) + confirmed).items())),
         tests=tests,
         baselines=merged(*(f.baselines for f in findings)),
         regime_weights=_weights(book, findings, epoch_at_ms),
         factors=_factors(book, lessons, epoch_at_ms, parameters),
         days=days,
+        days_beside=beside,
         size_scale=_size_scale(findings, parameters),
         scalings=by_state,
         forward_scalings=forward_scalings(adds, standing, parameters) if adds else book.forward_scalings,
@@ -144,26 +154,14 @@ def commanded(book: Book, command: LessonCommand) -> tuple[Book, ControlEvent] |
 
 def decision(book: Book) -> Decided:
     """Return what every partition has to know of the book before it mines the next epoch."""
-    known = _known(book.lessons, book.disabled)
     return Decided(
         epoch_at_ms=book.epoch_at_ms,
         lessons_version=book.lessons_version,
-        lessons=tuple(
-            AcceptedLesson(
-                id=lesson.id,
-                group=lesson.group,
-                scope=lesson.scope,
-                effect_rr=lesson.evidence.effect_rr,
-                created_at_ms=lesson.created_at_ms,
-                is_candidate=_was(lesson, book.disabled) == "candidate",
-                size_mult=lesson.levers.get("size_mult", 1.0),
-            )
-            for lesson in known
-            if not lesson.lever
-        ),
+        lessons=_accepted(book.lessons, book.disabled),
         levers=_standing(book.lessons, book.disabled),
         baselines=book.baselines,
         days=book.days,
+        days_beside=book.days_beside,
         regime_weights=book.regime_weights,
         tested={group: (test.trades, test.lessons_version) for group, test in sorted(book.tests.items())},
         knobs=_knobs(book.lessons),
@@ -184,7 +182,13 @@ def _reviewed(
         lesson = book.lessons[name]
         event = None
         if lesson.state != "retired" and name in evidence:
-            lesson, event = reviewed(lesson, evidence[name], parameters, regime_at_ms=regimes.get(name))
+            lesson, event = reviewed(
+                lesson,
+                evidence[name],
+                parameters,
+                regime_at_ms=regimes.get(name),
+                confirmed=book.confirmed.get(_kind(lesson), 0),
+            )
         lessons[name] = lesson
         events.extend([event] if event else [])
     return lessons, events
@@ -231,6 +235,24 @@ def _knobs(lessons: Mapping[str, Lesson]) -> tuple[Knob, ...]:
     return tuple(
         Knob(group=group, lever=lever, signal=signal, neutral=neutral)
         for (group, lever, signal), neutral in sorted(found.items())
+    )
+
+
+def _accepted(lessons: Mapping[str, Lesson], disabled: Mapping[str, LessonState]) -> tuple[AcceptedLesson, ...]:
+    """Lessons beside which others are tested, candidates among them, by id."""
+    return tuple(
+        AcceptedLesson(
+            id=lesson.id,
+            group=lesson.group,
+            scope=lesson.scope,
+            effect_rr=lesson.evidence.effect_rr,
+            created_at_ms=lesson.created_at_ms,
+            is_candidate=_was(lesson, disabled) == "candidate",
+            beside_others=lesson.beside_others,
+            size_mult=lesson.levers.get("size_mult", 1.0),
+        )
+        for lesson in _known(lessons, disabled)
+        if not lesson.lever
     )
 
 
@@ -331,12 +353,3 @@ def _offsets(findings: Iterable[Findings]) -> dict[str, int]:
         for source, offset in found.input_offsets.items():
             seen[source] = max(seen.get(source, offset), offset)
     return dict(sorted(seen.items()))
-
-
-def _merged_days(findings: Iterable[Findings]) -> tuple[tuple[int, int, int], ...]:
-    sums: dict[int, tuple[int, int]] = {}
-    for found in findings:
-        for day, n, rr_q in found.days:
-            known = sums.get(day, (0, 0))
-            sums[day] = (known[0] + n, known[1] + rr_q)
-    return tuple((day, *sums[day]) for day in sorted(sums))

@@ -6,6 +6,7 @@ import math
 from functools import cached_property
 from typing import Any, Final
 
+import msgspec
 import numba
 import numpy as np
 import numpy.typing as npt
@@ -162,11 +163,14 @@ class ClusteredGroup:
                 n_clusters[i] = min(n_clusters[i], other.n_clusters[0])
         return Effects(effect_rr=found.effect_rr, error_rr=error, n=found.n, n_clusters=n_clusters)
 
+    def pins_regime(self, subsets: npt.NDArray[np.int32]) -> npt.NDArray[np.bool_]:
+        """Which subsets pin a regime: (n_subsets,) bool."""
+        return (subsets[:, self.regime] != 0).any(axis=1)
+
     def pins_more(self, subsets: npt.NDArray[np.int32]) -> npt.NDArray[np.bool_]:
         """Which subsets pin a regime and something else besides: (n_subsets,) bool."""
         pinned = subsets != 0
-        regime = pinned[:, self.regime].any(axis=1)
-        return regime & (pinned.sum(axis=1) > pinned[:, self.regime].sum(axis=1))
+        return self.pins_regime(subsets) & (pinned.sum(axis=1) > pinned[:, self.regime].sum(axis=1))
 
     def by_day(self, subsets: npt.NDArray[np.int32], rr: npt.NDArray[np.float64]) -> Effects:
         """Effect of each subset with errors by blocks of days, whatever it pins."""
@@ -190,6 +194,24 @@ class ClusteredGroup:
         regime = self.regime[codes[self.regime] != 0]
         rows = np.flatnonzero((self.codes[:, regime] == codes[regime]).all(axis=1))
         return effects(self.codes[rows], self.trade[rows], rr[rows], self.blocks(rr)[rows], codes[None, :])
+
+    def beside_others(self, codes: npt.NDArray[np.int32], rr: npt.NDArray[np.float64]) -> Effects:
+        """Effect of one subset that pins a regime alone, once what the day did to other groups is taken out.
+
+        Parameters
+        ----------
+        codes
+            (n_dimensions,) that pin a regime and nothing else.
+        rr
+            (n_rows,) with the day's part taken out.
+
+        Notes
+        -----
+        A difference of differences: against the group's trades in other spells, less the same of all other groups.
+        What days do to everybody falls out, so days are clusters; the error is the largest of any clustering.
+        """
+        found, by_day = self.cautious(codes[None, :], rr, rr), self.by_day(codes[None, :], rr)
+        return msgspec.structs.replace(found, n_clusters=by_day.n_clusters)
 
     def _effects(
         self, rr: npt.NDArray[np.float64], clusters: npt.NDArray[np.int64], subsets: npt.NDArray[np.int32]

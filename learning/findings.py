@@ -26,7 +26,7 @@ __all__ = [
 ]
 
 DaySums = tuple[tuple[int, int, int], ...]
-"""((UTC day, distinct trades, sum of rr in 1e-5 R), ...), each trade once over all groups."""
+"""((UTC day, distinct trades, sum of their rr beside the lessons in 1e-5 R), ...), each trade once over all groups."""
 
 
 class AcceptedLesson(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,6 +39,8 @@ class AcceptedLesson(msgspec.Struct, frozen=True, kw_only=True):
     created_at_ms: int = 0
     """When it was nominated: what closed later is its forward test."""
     is_candidate: bool = False
+    beside_others: bool = False
+    """Whether its forward test is against the trades of other groups on the same days (`learning.search`)."""
     size_mult: float = 1.0
     """Published, before the cap on the whole book."""
 
@@ -119,6 +121,8 @@ class Decided(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="
     levers: tuple[StandingLever, ...] = ()
     baselines: tuple[GroupBaseline, ...] = ()
     days: DaySums = ()
+    days_beside: tuple[AcceptedLesson, ...] = ()
+    """Lessons whose effects are taken off the sums of the days: those of the decision before."""
     regime_weights: RegimeWeights = NEUTRAL
     tested: dict[str, tuple[int, int]] = {}
     """Group -> (trades, lessons_version) at its last test."""

@@ -3,8 +3,8 @@
 Discovery looks at thousands of subsets, again at every epoch, and its p values carry no guarantee. So a candidate is
 put to the test on trades that closed after it was nominated, and on nothing else: whatever it was chosen for is not
 among them. The e-value below is, where the candidate has no effect, at least x at *any* time with a probability of
-at most 1/x. The i-th candidate of a module needs x = i (i + 1) / alpha, which sums up to alpha over all candidates
-that there will ever be.
+at most 1/x. The i-th candidate of a module needs x = i (i + 1) / (alpha (1 + r)), r being how many of them have been
+activated before: of all that are ever activated at most alpha, in expectation, have no effect.
 """
 
 from __future__ import annotations
@@ -56,12 +56,29 @@ def e_value(effect_rr: float, error_rr: float, n_clusters: int, direction: int) 
     return math.exp(min(log_e, _MOST_LOG))
 
 
-def level(alpha: float, ordinal: int) -> float:
+def level(alpha: float, ordinal: int, confirmed: int = 0) -> float:
     """Share of alpha that the test of a module's i-th candidate may spend.
+
+    Parameters
+    ----------
+    alpha
+        Expected share, at most, of candidates without an effect among those that are ever activated.
+    ordinal
+        i: 1 for the first candidate.
+    confirmed
+        How many have been activated before this one is.
+
+    Notes
+    -----
+    alpha (confirmed + 1) / (i (i + 1)): e-LOND (Xu and Ramdas, Online multiple testing with e-values, AISTATS 2024),
+    which bounds the false discovery rate however the e-values depend on each other. With nothing to be found,
+    nothing has been activated before, and it bounds the probability of any activation.
 
     Examples
     --------
     >>> level(0.02, 1), sum(level(0.02, i) for i in range(1, 100_000)) < 0.02
     (0.01, True)
+    >>> round(1 / level(0.02, 8)), round(1 / level(0.02, 8, confirmed=5))
+    (3600, 600)
     """
-    return alpha / (ordinal * (ordinal + 1))
+    return alpha * (confirmed + 1) / (ordinal * (ordinal + 1))

@@ -64,6 +64,9 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     p_value: float
     n_clusters: int
     stats: SubsetStats
+    beside_others: bool = False
+    """Of a subset that pins a regime alone: whether p is of its trades against those of other groups on the same
+    days, rather than against its own group's in other spells; the surer of both."""
     forward: Forward = Forward()
     """None of it before the lesson was nominated."""
     half_life: HalfLife | None = None
@@ -86,6 +89,8 @@ class Lesson(msgspec.Struct, frozen=True, kw_only=True):
     created_at_ms: int
     changed_at_ms: int
     evidence: Evidence
+    beside_others: bool = False
+    """What it was nominated for, and is tested for since (`Evidence`)."""
     ordinal: int = 1
     """Which candidate of its module it was: decides how much evidence it needs (`learning.forward.level`)."""
     insignificant_epochs: int = 0
@@ -188,6 +193,7 @@ def nominated(
         created_at_ms=epoch_at_ms,
         changed_at_ms=epoch_at_ms,
         evidence=evidence,
+        beside_others=evidence.beside_others,
         ordinal=ordinal,
         half_life=evidence.half_life or HalfLife(),
         lever=lever,
@@ -196,7 +202,12 @@ def nominated(
 
 
 def reviewed(
-    lesson: Lesson, evidence: Evidence, parameters: Parameters, *, regime_at_ms: int | None = None
+    lesson: Lesson,
+    evidence: Evidence,
+    parameters: Parameters,
+    *,
+    regime_at_ms: int | None = None,
+    confirmed: int = 0,
 ) -> tuple[Lesson, LessonEvent | None]:
     """Return the lesson after an epoch's evidence, and the event if its state changed.
 
@@ -208,6 +219,8 @@ def reviewed(
         The rules.
     regime_at_ms
         When the regime that it pins was last seen, in any group; None if it pins none.
+    confirmed
+        How many of its kind have been activated before.
 
     Notes
     -----
@@ -225,7 +238,7 @@ def reviewed(
         edge_history=_with_edge(lesson, evidence),
     )
     if lesson.state == "candidate":
-        change = _tried(lesson, parameters)
+        change = _tried(lesson, parameters, confirmed)
     else:
         change = _outlived(lesson, parameters, regime_at_ms) or _woken(lesson, parameters, regime_at_ms)
     if change is None:
@@ -259,24 +272,25 @@ def is_faded(left: HalfLife, direction: int, parameters: Parameters) -> bool:
     return direction * left.effect_now_rr + _ONE_SIDED * left.effect_now_error_rr < parameters.effect_min_rr
 
 
-def activation_e(lesson: Lesson, parameters: Parameters) -> tuple[float, float]:
-    """E-value of a lesson's forward test, and the one that it needs."""
+def activation_e(lesson: Lesson, parameters: Parameters, confirmed: int = 0) -> tuple[float, float]:
+    """E-value of a lesson's forward test, and the one that it needs after so many activations."""
     seen = lesson.evidence.forward
     found = e_value(seen.effect_rr, seen.error_rr, seen.n_clusters, lesson.direction)
     if seen.with_loss_rr is not None:
         found = min(found, e_value(seen.with_loss_rr, seen.with_loss_error_rr, seen.n_clusters, lesson.direction))
-    return found, 1.0 / level(parameters.alpha, lesson.ordinal)
+    return found, 1.0 / level(parameters.alpha, lesson.ordinal, confirmed)
 
 
-def _tried(lesson: Lesson, parameters: Parameters) -> tuple[LessonState, str] | None:
+def _tried(lesson: Lesson, parameters: Parameters, confirmed: int) -> tuple[LessonState, str] | None:
     """What becomes of a candidate."""
     found, forward = lesson.evidence, lesson.evidence.forward
-    e, wanted = activation_e(lesson, parameters)
+    e, wanted = activation_e(lesson, parameters, confirmed)
     is_large = lesson.direction * found.shrunk_rr >= parameters.effect_min_rr
     refuted = _refuted(lesson, parameters)
     if refuted is not None:
         return "retired", refuted
-    if e >= wanted and is_large and forward.n_clusters >= parameters.forward_min_clusters:
+    enough = found.n_clusters >= parameters.min_clusters and forward.n_clusters >= parameters.forward_min_clusters
+    if e >= wanted and is_large and enough:
         too_fast = parameters.learns_half_lives and dies_too_fast(lesson.half_life)
         return ("retired", "dies_too_fast") if too_fast else ("active", "confirmed")
     if found.epoch_at_ms - lesson.created_at_ms > parameters.candidate_ms:

@@ -9,18 +9,19 @@ decision knew of; counts and statistics use those of the epoch itself.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
 import numpy as np
 
 from learning.baseline import Baselines, baseline_sums
-from learning.cells import RR_SCALE, GroupCells, day_of
+from learning.cells import GroupCells
 from learning.clusters import REGIME
+from learning.days import day_means, day_sums
 from learning.epochs import DAILY_AT_ONE_MS, MONDAY_AT_THREE_MS, is_due
 from learning.execution.phase_scaling import state_days, state_of
-from learning.findings import DaySums, Decided, Findings, GroupAdds, GroupTest
+from learning.findings import Decided, Findings, GroupAdds, GroupTest
 from learning.lessons import Evidence
 from learning.parameters import DAY_MS, Parameters
 from learning.regime_weights import GroupWeightSums, weight_sums
@@ -60,12 +61,12 @@ def mine(
     by 2 % or 20 trades, or of all when the lessons have changed.
     """
     ordered = [groups[name] for name in sorted(groups)]
-    told = _Told(decided, Baselines(decided.baselines), {day: rr_q / n / RR_SCALE for day, n, rr_q in decided.days})
+    told = _Told(decided, Baselines(decided.baselines), day_means(decided.days))
     found = [_group(cells, epoch_at_ms, told, parameters, schema) for cells in ordered]
     outcomes = 0
     for cells in ordered:
         outcomes += int((cells.column("counts_from_ms", np.arange(cells.n)) <= epoch_at_ms).sum())
-    days = _days(ordered, epoch_at_ms)
+    days = day_sums(ordered, epoch_at_ms, decided.lessons)
     baselines_of = [baseline_sums(cells, epoch_at_ms, schema.modules[cells.module].segment) for cells in ordered]
     return Findings(
         partition=partition,
@@ -120,7 +121,7 @@ def _group(cells: GroupCells, epoch_at_ms: int, told: _Told, parameters: Paramet
     sums = weight_sums(cells, view, day_mean, decided.epoch_at_ms, parameters) if weighs else None
     if not (due or own or levers or adds):
         return _Found(weight_sums=sums)
-    search = GroupSearch(cells, view, decided, day_mean, parameters)
+    search = GroupSearch(cells, view, decided, parameters)
     test = search.test(trades) if due else None
     evidence = {lesson.id: search.weigh(lesson.scope, lesson) for lesson in own}
     if tunes or levers:
@@ -198,20 +199,3 @@ def _due(trades: int, last: tuple[int, int] | None, lessons_version: int, parame
     if last is None or last[1] != lessons_version:
         return True
     return parameters.has_grown(last[0], trades)
-
-
-def _days(groups: Iterable[GroupCells], epoch_at_ms: int) -> DaySums:
-    sums: dict[int, list[int]] = {}
-    for cells in groups:
-        rows = np.arange(cells.n)
-        rows = rows[cells.column("first_of_trade", rows) & (cells.column("counts_from_ms", rows) <= epoch_at_ms)]
-        days, inverse, n = np.unique(
-            day_of(cells.column("closed_at_ms", rows)), return_inverse=True, return_counts=True
-        )
-        rr_q = np.zeros(len(days), dtype=np.int64)
-        np.add.at(rr_q, inverse, cells.column("rr_q", rows))
-        for day, count, total in zip(days.tolist(), n.tolist(), rr_q.tolist(), strict=True):
-            known = sums.setdefault(day, [0, 0])
-            known[0] += count
-            known[1] += total
-    return tuple((day, *sums[day]) for day in sorted(sums))  # type: ignore[misc]

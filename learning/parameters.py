@@ -57,6 +57,9 @@ class Parameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     alpha: Share = 0.02
     """Probability, at most, that any candidate of a module without an effect is ever activated (docs/lessons.md)."""
     min_clusters: PositiveInt = 8
+    """Fewest clusters with a trade inside that a lesson needs."""
+    discovery_min_clusters: PositiveInt = 4
+    """The same for a candidate, which is not published."""
     forward_min_clusters: PositiveInt = 5
     """Fewest clusters of trades closed after the nomination in which a lesson can be confirmed."""
     candidate_ms: PositiveInt = 365 * DAY_MS

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import cached_property
 from typing import Final
 
@@ -12,6 +11,7 @@ import numpy.typing as npt
 from learning.cells import RR_SCALE, GroupCells
 from learning.clusters import ClusteredGroup
 from learning.cube import enumerate_subsets
+from learning.days import of_others
 from learning.decay import traded_days
 from learning.epochs import MONDAY_AT_THREE_MS, MONDAY_AT_TWO_MS, is_due
 from learning.evidence import Effects, day_share, p_values, shrunk, shrunk_all
@@ -27,6 +27,8 @@ __all__ = ["GroupSearch"]
 
 _ERRORS: Final = 2.0
 """How many errors, from spell to spell, the whole effect has to be away from none where days decide the rest."""
+_FEWEST_OTHERS: Final = 10
+"""Trades of other groups on a day from which on they tell what the day did to everybody."""
 _PROMISING: Final = 1.0
 """What p, once paid for, may be at a first look: twenty times what passes, as it is not quite the p that counts."""
 
@@ -39,7 +41,6 @@ class GroupSearch:
         cells: GroupCells,
         view: GroupView,
         decided: Decided,
-        day_mean: Mapping[int, float],
         parameters: Parameters,
     ) -> None:
         self.cells, self.view, self.parameters = cells, view, parameters
@@ -57,8 +58,9 @@ class GroupSearch:
         self.residual = view.rr_q[known] / RR_SCALE - sum(
             lesson.effect_rr * self.matched[lesson.id] for lesson in decided.lessons
         )
-        means = np.array([day_mean.get(day, 0.0) for day in self.clustered.day.tolist()], dtype=np.float64)
-        self.day_part = day_share(means, self.residual) * means
+        means, n_others = of_others(cells, self.rows, decided)
+        self.beside_day = self.residual - day_share(means, self.residual) * means
+        self._has_others = n_others >= _FEWEST_OTHERS
 
     @cached_property
     def subsets(self) -> npt.NDArray[np.int32]:
@@ -71,8 +73,8 @@ class GroupSearch:
         dims = (subsets != 0).sum(axis=1)
         tested = np.array([(dims == k).sum() for k in range(limit + 1)])
         worth = np.flatnonzero(self._worth(subsets, tested[dims]))
-        found = self.effects(subsets[worth], self.residual)
-        p_of = self._p_values(subsets[worth], found, self.residual)
+        found = self.clustered.cautious(subsets[worth], self.residual, self.beside_day)
+        p_of, _ = self._p_values(subsets[worth], found, self.beside_day)
         passing = worth[self._passes(found, p_of, tested[dims[worth]])]
         p = dict(zip(worth.tolist(), p_of.tolist(), strict=True))
         candidates: list[Candidate] = []
@@ -93,52 +95,70 @@ class GroupSearch:
 
     def _worth(self, subsets: npt.NDArray[np.int32], tested: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
         """Which subsets are worth a closer look, by errors that are never larger than those that count."""
-        more = self.clustered.pins_more(subsets)
         worth = np.zeros(len(subsets), dtype=np.bool_)
-        worth[~more] = self._look(subsets[~more], tested[~more], decides=True)
+        regime = self.clustered.pins_regime(subsets)
+        free = self.clustered.effects(subsets[~regime], self.residual, self.beside_day)
+        worth[~regime] = self._passes(free, p_values(free), tested[~regime])
         # Against all others, not only those of its regime: near enough to tell which may pass, and soon done.
-        by_day = self.clustered.by_day(subsets[more], self.residual - self.day_part)
-        promising = np.flatnonzero(more)[
-            p_values(by_day) * tested[more] * self.parameters.lesson_max_dims <= _PROMISING
-        ]
-        worth[promising] = self._look(subsets[promising], tested[promising], decides=False)
+        pinned = np.flatnonzero(regime)
+        by_day = self._is_promising(self.clustered.by_day(subsets[pinned], self.beside_day), tested[pinned])
+        looked = by_day | ~self.clustered.pins_more(subsets[pinned])
+        at = pinned[looked]
+        found = self.clustered.effects(subsets[at], self.residual, self.beside_day)
+        sure = np.abs(found.effect_rr) >= _ERRORS * found.error_rr
+        worth[at] = self._eligible(found) & sure & (by_day[looked] | self._is_promising(found, tested[at]))
         return worth
 
-    def _look(
-        self, subsets: npt.NDArray[np.int32], tested: npt.NDArray[np.int64], *, decides: bool
-    ) -> npt.NDArray[np.bool_]:
-        """Which subsets may pass by their days or spells: whether these decide alone, or must not speak against it."""
-        found = self.clustered.effects(subsets, self.residual, self.residual - self.day_part)
-        if decides:
-            return self._passes(found, p_values(found), tested)
-        return self._eligible(found) & (np.abs(found.effect_rr) >= _ERRORS * found.error_rr)
+    def _is_promising(self, found: Effects, tested: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+        return p_values(found) * tested * self.parameters.lesson_max_dims <= _PROMISING
 
     def _p_values(
-        self, subsets: npt.NDArray[np.int32], found: Effects, rr: npt.NDArray[np.float64]
-    ) -> npt.NDArray[np.float64]:
-        """P of each effect: of a subset that pins a regime and more, of what it adds within the regime.
+        self, subsets: npt.NDArray[np.int32], found: Effects, beside_day: npt.NDArray[np.float64]
+    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
+        """P of each effect, and whether it is that of a comparison with other groups.
 
-        Spells are few, and days within them many. Whether a trade's other dimensions matter is seen from day to day,
-        beside trades of the same regime; that the whole effect has the sign, from spell to spell, by two errors.
+        Spells are few, and days within them many. Where a subset pins a regime and more, whether its other dimensions
+        matter is seen from day to day, beside trades of the same regime; where it pins a regime alone, whether the
+        group minds it more than others do is seen beside the trades of other groups. That the whole effect has the
+        sign has to show from spell to spell, by two errors.
         """
-        p = p_values(found)
-        for i in np.flatnonzero(self.clustered.pins_more(subsets)).tolist():
-            within = self.clustered.within_regime(subsets[i], rr - self.day_part)
-            agrees = within.effect_rr[0] * found.effect_rr[i] > 0.0
+        p, beside_others = p_values(found), np.zeros(len(subsets), dtype=np.bool_)
+        more = self.clustered.pins_more(subsets)
+        for i in np.flatnonzero(self.clustered.pins_regime(subsets)).tolist():
+            by_day = self._by_day(subsets[i], beside_day)
+            agrees = by_day.effect_rr[0] * found.effect_rr[i] > 0.0
             sure = abs(found.effect_rr[i]) >= _ERRORS * found.error_rr[i]
-            p[i] = p_values(within)[0] if agrees and sure else 1.0
-        return p
+            surer = float(p_values(by_day)[0]) if agrees and sure else 1.0
+            beside_others[i] = not more[i] and surer < p[i]
+            p[i] = surer if more[i] else min(surer, p[i])
+        return p, beside_others
+
+    def _by_day(
+        self,
+        codes: npt.NDArray[np.int32],
+        beside_day: npt.NDArray[np.float64],
+        at: npt.NDArray[np.int64] | slice = slice(None),
+    ) -> Effects:
+        """Effect of a subset that pins a regime, with days for clusters: within the regime, or beside other groups."""
+        if self.clustered.pins_more(codes[None, :])[0]:
+            clustered = self.clustered if isinstance(at, slice) else ClusteredGroup(self.cells, self.rows[at])
+            return clustered.within_regime(codes, beside_day[at])
+        at = np.arange(len(self.rows))[at]
+        at = at[self._has_others[at]]
+        return ClusteredGroup(self.cells, self.rows[at]).beside_others(codes, beside_day[at])
 
     def weigh(self, scope: Scope, lesson: AcceptedLesson | None) -> Evidence | None:
         """Evidence of one subset beside all lessons but itself; None while there is nothing to compare."""
         stats = subset_stats(self.view, self.cells.codes_of(scope), self.parameters)
         if stats is None:
             return None
-        rr = self.residual
+        rr, beside_day = self.residual, self.beside_day
         if lesson is not None:
-            rr = rr + lesson.effect_rr * self.matched[lesson.id]
+            own = lesson.effect_rr * self.matched[lesson.id]
+            rr, beside_day = rr + own, beside_day + own
         codes = self.cells.codes_of(scope)
-        found = self.effects(codes[None, :], rr)
+        found = self.clustered.cautious(codes[None, :], rr, beside_day)
+        p, beside_others = self._p_values(codes[None, :], found, beside_day)
         effect, error = float(found.effect_rr[0]), float(found.error_rr[0])
         if not np.isfinite(effect) or not np.isfinite(error):
             return None
@@ -147,10 +167,11 @@ class GroupSearch:
             effect_rr=effect,
             error_rr=error,
             shrunk_rr=shrunk(effect, error),
-            p_value=float(self._p_values(codes[None, :], found, rr)[0]),
+            p_value=float(p[0]),
+            beside_others=bool(beside_others[0]),
             n_clusters=int(found.n_clusters[0]),
             stats=stats,
-            forward=Forward() if lesson is None else self._forward(lesson, codes, rr),
+            forward=Forward() if lesson is None else self._forward(lesson, codes, rr, beside_day),
             half_life=self._half_life(codes, rr, effect) if lesson is None or self._on_mondays else None,
             sketch=self._sketch(lesson, codes),
         )
@@ -170,16 +191,22 @@ class GroupSearch:
         now_days = self.view.epoch_at_ms / DAY_MS - float(day.min())
         return half_life(windows, float(np.sign(effect_rr)), now_days)
 
-    def _forward(self, lesson: AcceptedLesson, codes: npt.NDArray[np.int32], rr: npt.NDArray[np.float64]) -> Forward:
+    def _forward(
+        self,
+        lesson: AcceptedLesson,
+        codes: npt.NDArray[np.int32],
+        rr: npt.NDArray[np.float64],
+        beside_day: npt.NDArray[np.float64],
+    ) -> Forward:
         """Return the same on the trades that closed after the nomination."""
         later = np.flatnonzero(self._closed_at_ms > lesson.created_at_ms)
         if not len(later):
             return Forward()
-        clustered, beside_day = ClusteredGroup(self.cells, self.rows[later]), (rr - self.day_part)[later]
-        if self.clustered.pins_more(codes[None, :])[0]:
-            found = clustered.within_regime(codes, beside_day)
+        if lesson.beside_others or self.clustered.pins_more(codes[None, :])[0]:
+            found = self._by_day(codes, beside_day, later)
         else:
-            found = clustered.cautious(codes[None, :], rr[later], beside_day)
+            clustered = ClusteredGroup(self.cells, self.rows[later])
+            found = clustered.cautious(codes[None, :], rr[later], beside_day[later])
         effect, error = float(found.effect_rr[0]), float(found.error_rr[0])
         known = np.isfinite(effect) and np.isfinite(error)
         return Forward(
@@ -188,10 +215,6 @@ class GroupSearch:
             effect_rr=effect if known else 0.0,
             error_rr=error if known else 0.0,
         )
-
-    def effects(self, subsets: npt.NDArray[np.int32], rr: npt.NDArray[np.float64]) -> Effects:
-        """Effects on rr with cautious errors, the day's part taken out where the subset pins no regime."""
-        return self.clustered.cautious(subsets, rr, rr - self.day_part)
 
     def _passes(
         self, found: Effects, p: npt.NDArray[np.float64], tested: npt.NDArray[np.int64]
@@ -208,7 +231,7 @@ class GroupSearch:
 
     def _eligible(self, found: Effects) -> npt.NDArray[np.bool_]:
         """Which subsets have enough trades in enough clusters for a lesson."""
-        return (found.n_clusters >= self.parameters.min_clusters) & (found.n >= self.parameters.lesson_n_min)
+        return (found.n_clusters >= self.parameters.discovery_min_clusters) & (found.n >= self.parameters.lesson_n_min)
 
 
 def _by_trade(first: npt.NDArray[np.bool_], hit: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:

@@ -49,7 +49,7 @@ def searched(outcomes: list[Outcome], *lessons: AcceptedLesson) -> GroupSearch:
     for outcome in outcomes:
         cells.put(outcome, START_MS)
     view = group_view(cells, END_MS, Baselines([]), ("bucket", "timeframe"))
-    return GroupSearch(cells, view, Decided(epoch_at_ms=END_MS, lessons=lessons), {}, PARAMETERS)
+    return GroupSearch(cells, view, Decided(epoch_at_ms=END_MS, lessons=lessons), PARAMETERS)
 
 
 LESSON = AcceptedLesson(id="ls_1", group=ENTRY, scope=EDGE, effect_rr=1.5)
@@ -160,8 +160,7 @@ def test_what_holds_within_a_regime_is_seen_from_day_to_day() -> None:
     search = searched(in_regimes(4, own_rr=0.9))
     found = search.weigh({"macro_phase": "Dip", "bucket": "micro"}, None)
     assert found is not None
-    by_spell = search.effects(
-        search.cells.codes_of({"macro_phase": "Dip", "bucket": "micro"})[None, :], search.residual
-    )
+    codes = search.cells.codes_of({"macro_phase": "Dip", "bucket": "micro"})[None, :]
+    by_spell = search.clustered.cautious(codes, search.residual, search.beside_day)
     assert found.p_value < float(p_values(by_spell)[0])
     assert found.n_clusters == int(by_spell.n_clusters[0]), "and yet it takes enough spells"

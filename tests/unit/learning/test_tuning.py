@@ -26,7 +26,7 @@ def tuning(outcomes: list[Outcome], *levers: StandingLever) -> GroupTuning:
     cells: GroupCells = cells_of(outcomes)
     view = group_view(cells, END_MS, Baselines([]), ("bucket", "timeframe"))
     decided = Decided(epoch_at_ms=END_MS, levers=levers)
-    return GroupTuning(GroupSearch(cells, view, decided, {}, PARAMETERS), decided)
+    return GroupTuning(GroupSearch(cells, view, decided, PARAMETERS), decided)
 
 
 def helped(seed: int = 1) -> list[Outcome]:
