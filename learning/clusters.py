@@ -55,6 +55,11 @@ class ClusteredGroup:
         """Rows in the order of their actions: (n_rows,) int64."""
         return np.lexsort((self.trade, self._action_at_ms))
 
+    @cached_property
+    def _since(self) -> npt.NDArray[np.int64]:
+        """Days since the first: (n_rows,) int64."""
+        return self.day - self.day.min() if len(self.day) else self.day
+
     def blocks(self, values: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
         """Block of days that each row belongs to, as long as the daily mean is autocorrelated: (n_rows,) int64.
 
@@ -65,7 +70,7 @@ class ClusteredGroup:
         """
         if not len(values):
             return np.zeros(0, dtype=np.int64)
-        since = self.day - self.day.min()
+        since = self._since
         known = np.flatnonzero(~np.isnan(values))
         trade = self.trade[known]
         known = known[np.concatenate([[True], trade[1:] != trade[:-1]])] if len(known) else known
@@ -173,8 +178,8 @@ class ClusteredGroup:
         return self.pins_regime(subsets) & (pinned.sum(axis=1) > pinned[:, self.regime].sum(axis=1))
 
     def by_day(self, subsets: npt.NDArray[np.int32], rr: npt.NDArray[np.float64]) -> Effects:
-        """Effect of each subset with errors by blocks of days, whatever it pins."""
-        return self._effects(rr, self.blocks(rr), subsets)
+        """Effect of each subset with errors by days, whatever it pins: never larger ones than by blocks of them."""
+        return self._effects(rr, self._since, subsets)
 
     def within_regime(self, codes: npt.NDArray[np.int32], rr: npt.NDArray[np.float64]) -> Effects:
         """Effect of one subset against the trades that share the regime it pins: both sides saw the same days.
@@ -193,7 +198,11 @@ class ClusteredGroup:
         """
         regime = self.regime[codes[self.regime] != 0]
         rows = np.flatnonzero((self.codes[:, regime] == codes[regime]).all(axis=1))
-        return effects(self.codes[rows], self.trade[rows], rr[rows], self.blocks(rr)[rows], codes[None, :])
+
+        def clustered(blocks: npt.NDArray[np.int64]) -> Effects:
+            return effects(self.codes[rows], self.trade[rows], rr[rows], blocks[rows], codes[None, :])
+
+        return clustered(self._blocks_beside(codes, rr, float(clustered(self._since).effect_rr[0])))
 
     def beside_others(self, codes: npt.NDArray[np.int32], rr: npt.NDArray[np.float64]) -> Effects:
         """Effect of one subset that pins a regime alone, once what the day did to other groups is taken out.
@@ -210,8 +219,23 @@ class ClusteredGroup:
         A difference of differences: against the group's trades in other spells, less the same of all other groups.
         What days do to everybody falls out, so days are clusters; the error is the largest of any clustering.
         """
-        found, by_day = self.cautious(codes[None, :], rr, rr), self.by_day(codes[None, :], rr)
-        return msgspec.structs.replace(found, n_clusters=by_day.n_clusters)
+        found = self.effects(codes[None, :], rr, rr)
+        blocks = self._blocks_beside(codes, rr, float(found.effect_rr[0]))
+        runs = [self.runs(self.codes[:, d]) for d in self.regime.tolist() if codes[d]]
+        by_day, *by_run = [self._effects(rr, clusters, codes[None, :]) for clusters in (blocks, *runs)]
+        error = np.max([each.error_rr for each in (found, by_day, *by_run)], axis=0)
+        return msgspec.structs.replace(by_day, error_rr=error)
+
+    def _blocks_beside(
+        self, codes: npt.NDArray[np.int32], rr: npt.NDArray[np.float64], effect_rr: float
+    ) -> npt.NDArray[np.int64]:
+        """Blocks of days for an error once the effect itself is taken off.
+
+        An effect that comes and goes with a regime makes days alike as long as the regime lasts, and would ask for
+        blocks of that length.
+        """
+        inside = np.isin(self.trade, self.trade[self.postings.inside(codes[None, :]).rows])
+        return self.blocks(rr - effect_rr * inside if math.isfinite(effect_rr) else rr)
 
     def _effects(
         self, rr: npt.NDArray[np.float64], clusters: npt.NDArray[np.int64], subsets: npt.NDArray[np.int32]

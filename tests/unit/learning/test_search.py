@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from learning.baseline import Baselines
 from learning.cells import GroupCells
 from learning.evidence import p_values
-from learning.findings import AcceptedLesson, Decided
+from learning.findings import AcceptedLesson, DaySums, Decided
 from learning.outcome import Companion, Outcome
 from learning.parameters import Parameters
 from learning.search import GroupSearch
@@ -44,12 +45,12 @@ def world(seed: int, *, edge_rr: float, group: str = ENTRY, trades: int = 400) -
     return found
 
 
-def searched(outcomes: list[Outcome], *lessons: AcceptedLesson) -> GroupSearch:
+def searched(outcomes: list[Outcome], *lessons: AcceptedLesson, days: DaySums = ()) -> GroupSearch:
     cells = GroupCells(outcomes[0].group, "pm", DEFAULT_SCHEMA)
     for outcome in outcomes:
         cells.put(outcome, START_MS)
     view = group_view(cells, END_MS, Baselines([]), ("bucket", "timeframe"))
-    return GroupSearch(cells, view, Decided(epoch_at_ms=END_MS, lessons=lessons), PARAMETERS)
+    return GroupSearch(cells, view, Decided(epoch_at_ms=END_MS, lessons=lessons, days=days), PARAMETERS)
 
 
 LESSON = AcceptedLesson(id="ls_1", group=ENTRY, scope=EDGE, effect_rr=1.5)
@@ -164,3 +165,68 @@ def test_what_holds_within_a_regime_is_seen_from_day_to_day() -> None:
     by_spell = search.clustered.cautious(codes, search.residual, search.beside_day)
     assert found.p_value < float(p_values(by_spell)[0])
     assert found.n_clusters == int(by_spell.n_clusters[0]), "and yet it takes enough spells"
+
+
+def beside_another_group(
+    seed: int, *, own_rr: float = 0.0, common_rr: float = 0.0, days: int = 240
+) -> tuple[list[Outcome], DaySums]:
+    """Six trades a day of a group and twelve of others, all with the shock of the day; a regime lasts six days."""
+    rng = np.random.default_rng(seed)
+    outcomes, sums = [], []
+    phases = [str(rng.choice(["Dip", "Good", "Chop"])) for _ in range(days // 6 + 1)]
+    for day in range(days):
+        phase = phases[day // 6]
+        shock = 0.7 * float(rng.normal()) + common_rr * (phase == "Dip")
+        own = np.rint((rng.normal(size=6) + shock + own_rr * (phase == "Dip")) * 100_000).astype(int)
+        others = np.rint((rng.normal(size=12) + shock) * 100_000).astype(int)
+        for i, rr_q in enumerate(own.tolist()):
+            name, at_ms = f"{day}-{i}", START_MS + day * DAY_MS + i * HOUR_MS
+            outcomes.append(
+                an_outcome(
+                    f"a{name}", f"t{name}", group=ENTRY, scope={"macro_phase": phase, "bucket": "micro"},
+                    rr=rr_q / 100_000, action_at_ms=at_ms, closed_at_ms=at_ms,
+                )
+            )  # fmt: skip
+        sums.append((START_MS // DAY_MS + day, 18, int(own.sum() + others.sum())))
+    return outcomes, tuple(sums)
+
+
+def test_what_a_regime_does_to_one_group_is_seen_beside_the_others() -> None:
+    outcomes, days = beside_another_group(5, own_rr=-0.7)
+    found = searched(outcomes, days=days).weigh({"macro_phase": "Dip"}, None)
+    alone = searched(outcomes).weigh({"macro_phase": "Dip"}, None)
+    assert found is not None
+    assert alone is not None
+    assert found.beside_others
+    assert found.p_value < 1e-6 < alone.p_value
+    assert not alone.beside_others, "on days without others there is nothing to compare with"
+    assert (found.effect_rr, found.n_clusters) == (alone.effect_rr, alone.n_clusters), (
+        "the effect is that of its spells"
+    )
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_what_a_regime_does_to_everybody_is_not_seen_beside_the_others(seed: int) -> None:
+    outcomes, days = beside_another_group(seed, common_rr=-0.7)
+    search = searched(outcomes, days=days)
+    found = search.weigh({"macro_phase": "Dip"}, None)
+    assert found is not None
+    by_spell = search.clustered.cautious(
+        search.cells.codes_of({"macro_phase": "Dip"})[None, :], search.residual, search.beside_day
+    )
+    assert found.p_value == pytest.approx(float(p_values(by_spell)[0])) or found.p_value > 1e-3
+
+
+def test_what_is_seen_beside_the_others_is_confirmed_beside_them() -> None:
+    outcomes, days = beside_another_group(5, own_rr=-0.7)
+    lesson = AcceptedLesson(
+        id="ls_1", group=ENTRY, scope={"macro_phase": "Dip"}, effect_rr=-0.7, created_at_ms=START_MS + 120 * DAY_MS
+    )
+    search = searched(outcomes, lesson, days=days)
+    by_spell = search.weigh(lesson.scope, lesson)
+    by_day = search.weigh(lesson.scope, msgspec.structs.replace(lesson, beside_others=True))
+    assert by_spell is not None
+    assert by_day is not None
+    assert by_day.forward.n == by_spell.forward.n
+    assert by_day.forward.n_clusters > 3 * by_spell.forward.n_clusters
+    assert by_day.forward.error_rr < by_spell.forward.error_rr
