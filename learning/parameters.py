@@ -55,7 +55,7 @@ class Parameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     discovery_alpha: Share = 0.05
     """Of one look at everything: what a subset has to pass to be nominated. Bounds nothing by itself."""
     alpha: Share = 0.02
-    """Probability, at most, that any candidate of a module without an effect is ever activated (docs/lessons.md)."""
+    """Expected share, at most, of candidates without an effect among those ever activated (docs/lessons.md)."""
     min_clusters: PositiveInt = 8
     """Fewest clusters with a trade inside that a lesson needs."""
     discovery_min_clusters: PositiveInt = 4
