@@ -117,7 +117,8 @@ class Replay:
         if now > before:
             self.partition.progress = passed(self.partition.progress, source, now)
             self._epochs()
-            self._forget()
+            if passed_epoch(min(self._seen.values()), self.parameters) == now:
+                self._forget()
 
     def _epochs(self) -> None:
         while (findings := self.partition.report()) is not None:

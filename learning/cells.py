@@ -59,6 +59,7 @@ class GroupCells:
         self._ids = Ragged(np.uint8, _FIRST_CAPACITY)
         self._companions = Companions(_FIRST_CAPACITY, schema, self._words)
         self._measures = Measures(_FIRST_CAPACITY)
+        self._ranks_of: dict[int, npt.NDArray[np.int64]] = {}
 
     @property
     def action_category(self) -> ActionCategory:
@@ -226,14 +227,18 @@ class GroupCells:
 
     def ordered(self, codes: npt.NDArray[np.int32]) -> npt.NDArray[np.int64]:
         """Order of coded subsets by their values, not by when each value was seen first: (n_subsets,) int64."""
-        ranks = np.empty(codes.shape, dtype=np.int64)
-        for d in range(codes.shape[1]):
-            present, inverse = np.unique(codes[:, d], return_inverse=True)
-            names = [self.value_name(d, code) for code in present.tolist()]
-            rank = np.empty(len(names), dtype=np.int64)
-            rank[sorted(range(len(names)), key=names.__getitem__)] = np.arange(len(names))
-            ranks[:, d] = rank[inverse]
-        return np.lexsort(ranks.T[::-1])
+        return np.lexsort([self._ranks(d)[codes[:, d]] for d in reversed(range(codes.shape[1]))])
+
+    def _ranks(self, dimension: int) -> npt.NDArray[np.int64]:
+        """Place of each code of a dimension in the order of their texts; found anew when there are more of them."""
+        n = len(self._words.values(self.dimensions[dimension])) + 1
+        known = self._ranks_of.get(dimension)
+        if known is None or len(known) != n:
+            names = [self.value_name(dimension, code) for code in range(n)]
+            known = np.empty(n, dtype=np.int64)
+            known[sorted(range(n), key=names.__getitem__)] = np.arange(n)
+            self._ranks_of[dimension] = known
+        return known
 
     def value_name(self, dimension: int, code: int) -> str:
         """Text of a coded value, empty where missing."""
