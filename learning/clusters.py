@@ -219,12 +219,10 @@ class ClusteredGroup:
         A difference of differences: against the group's trades in other spells, less the same of all other groups.
         What days do to everybody falls out, so days are clusters; the error is the largest of any clustering.
         """
-        found = self.effects(codes[None, :], rr, rr)
-        blocks = self._blocks_beside(codes, rr, float(found.effect_rr[0]))
-        runs = [self.runs(self.codes[:, d]) for d in self.regime.tolist() if codes[d]]
-        by_day, *by_run = [self._effects(rr, clusters, codes[None, :]) for clusters in (blocks, *runs)]
-        error = np.max([each.error_rr for each in (found, by_day, *by_run)], axis=0)
-        return msgspec.structs.replace(by_day, error_rr=error)
+        effect_rr = float(self.by_day(codes[None, :], rr).effect_rr[0])
+        clusterings = [self._blocks_beside(codes, rr, effect_rr), *self.of_regime(codes)]
+        found = [self._effects(rr, clusters, codes[None, :]) for clusters in clusterings]
+        return msgspec.structs.replace(found[0], error_rr=np.max([each.error_rr for each in found], axis=0))
 
     def _blocks_beside(
         self, codes: npt.NDArray[np.int32], rr: npt.NDArray[np.float64], effect_rr: float
