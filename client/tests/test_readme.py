@@ -1,34 +1,47 @@
-"""The example of the README runs, against an embedded log with a snapshot in it."""
+"""The examples run: that of the README against an embedded log with a snapshot in it, the first override by itself."""
 
 import asyncio
+import inspect
 import re
+import subprocess
+import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
+import pytest
+
+from leverloop.book import OverrideBook
+from leverloop.clock import now_ms
 from leverloop.embedded_log import EmbeddedLog, NewRecord
 from leverloop.emit import ACTIONS_TOPIC, TRADES_TOPIC
 from leverloop.events import parse_action
+from leverloop.live import LiveBook
+from leverloop.regime import PhaseRecord
+from leverloop.resolution import Reason
+from leverloop.scope import DEFAULT_SCHEMA
 from leverloop.snapshot import encode_snapshot
 from leverloop.testing import AT_MS, make_override, make_snapshot
 
-README = Path(__file__).parents[1] / "README.md"
+CLIENT = Path(__file__).parents[1]
+README = CLIENT / "README.md"
+FIRST_OVERRIDE = CLIENT / "examples" / "first_override.py"
 
 
-def test_the_example_trades_on_what_was_learned(tmp_path: Path) -> None:
-    path = tmp_path / "log.db"
+def log_with_snapshot(path: Path) -> None:
+    """Embedded log with one snapshot in it."""
     snapshot = make_snapshot(make_override({"size_mult": 1.2}, {"bucket": "micro"}), valid_until_ms=2**50)
     with EmbeddedLog(path) as log:
         for topic in (ACTIONS_TOPIC, TRADES_TOPIC, "leverloop.overrides"):
             log.create_topic(topic, 1)
-        log.append(
-            [
-                NewRecord(
-                    topic="leverloop.overrides", partition=0, key=b"pm", value=encode_snapshot(snapshot), timestamp_ms=0
-                )
-            ]
-        )
+        value = encode_snapshot(snapshot)
+        log.append([NewRecord(topic="leverloop.overrides", partition=0, key=b"pm", value=value, timestamp_ms=0)])
+
+
+def test_the_example_trades_on_what_was_learned(tmp_path: Path) -> None:
+    path = tmp_path / "log.db"
+    log_with_snapshot(path)
     (example,) = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
-    told = example.replace("embedded:///var/lib/leverloop/log.db", f"embedded://{path}")
+    told = example.replace("/var/lib/leverloop", str(tmp_path))
     assert told != example
     names: dict[str, Any] = {}
     exec(told, names)
@@ -38,3 +51,64 @@ def test_the_example_trades_on_what_was_learned(tmp_path: Path) -> None:
     action = parse_action(record.value or b"", received_at_ms=AT_MS)
     assert action.decision is not None
     assert (action.decision.reason, action.decision.after, action.size_frac) == ("MATCHED", {"size_mult": 1.2}, 0.06)
+
+
+def test_the_first_override_is_short() -> None:
+    assert len(FIRST_OVERRIDE.read_text().splitlines()) < 60
+
+
+def test_the_first_override_needs_nothing_but_the_client() -> None:
+    ran = subprocess.run([sys.executable, FIRST_OVERRIDE], capture_output=True, text=True, check=True, timeout=60)
+    assert ran.stdout == "MATCHED: {'size_mult': 1.2}, size 0.05 -> 0.0600\n"
+
+
+def test_the_first_override_logs_to_what_it_is_given(tmp_path: Path) -> None:
+    path = tmp_path / "log.db"
+    log_with_snapshot(path)
+    command = [sys.executable, FIRST_OVERRIDE, f"embedded://{path}"]
+    ran = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    assert ran.stdout.startswith("MATCHED: ")
+    with EmbeddedLog(path) as log:
+        (record,) = log.read(ACTIONS_TOPIC, 0, 0)
+    action = parse_action(record.value or b"", received_at_ms=now_ms())
+    assert action.decision is not None
+    assert action.decision.reason == "MATCHED"
+
+
+def short_examples(about: str) -> list[str]:
+    return [code for code in re.findall(r"```py\n(.*?)```", README.read_text(), re.DOTALL) if about in code]
+
+
+def test_the_regime_helper_is_told_as_it_is() -> None:
+    (code,) = short_examples("regime_scope")
+    record = PhaseRecord(bucket="PORTFOLIO", horizon="macro", phase="Dip", score=0.1, at_ms=AT_MS)
+    names: dict[str, Any] = {"records": [record], "at_ms": AT_MS, "mcap_usd": 2e6, "a_value": 0.8, "e_value": 0.1}
+    exec(code, names)
+    known = {"macro_phase": "Dip", "bucket": "micro", "timeframe": "1h", "A_mode": "aggressive", "E_mode": "patient"}
+    assert names["scope"] == known
+    assert DEFAULT_SCHEMA.normalise(known, "pm") == (known, ())
+
+
+def test_the_builders_are_told_as_they_are() -> None:
+    (code,) = short_examples("make_override")
+    exec(
+        code,
+        {"AT_MS": AT_MS, "OverrideBook": OverrideBook, "make_override": make_override, "make_snapshot": make_snapshot},
+    )
+
+
+@pytest.mark.parametrize("kind", [LiveBook, OverrideBook])
+def test_every_option_is_told(kind: type) -> None:
+    text = README.read_text()
+    options = [name for name, p in inspect.signature(kind).parameters.items() if p.kind is p.KEYWORD_ONLY]
+    told = set(re.findall(r"^\| `(\w+)`", text, re.MULTILINE))
+    assert {name for name in options if name not in NOT_FOR_TRADERS} <= told
+
+
+def test_every_reason_is_told() -> None:
+    told = set(re.findall(r"^\| `([A-Z_]+)`", README.read_text(), re.MULTILINE))
+    assert told == set(get_args(Reason))
+
+
+NOT_FOR_TRADERS = {"clock_ms", "elapsed_ms", "overrides", "killed"}
+"""For tests, and for the live book itself."""
