@@ -25,8 +25,12 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     max_overrides: int = 20_000
     max_changed: int = 200
     """Overrides that may come and go at an epoch."""
-    max_movement: float = 0.25
-    """Movement of all levers away from their neutrals at an epoch, in ranges (high - low) per override."""
+    max_movement: float = 0.5
+    """Movement of all levers away from their neutrals at an epoch, in ranges (high - low) per override.
+
+    A cap on the whole book that lets go moves each size by at most 0.25, and a step each lever by 0.05 (section 8):
+    not less. A book that goes from neutral to its bounds moves by 1.
+    """
 
 
 def moved(parent: Snapshot, snapshot: Snapshot) -> float:
