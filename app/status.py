@@ -87,6 +87,8 @@ def show_status(settings: Settings) -> int:
     for module, state in sorted(status.modules.items()):
         if state.standing is not None:
             table.add_row(f"snapshot {module}", _standing(state, state.standing, now_ms()))
+        elif state.killed:
+            table.add_row(f"snapshot {module}", "[red]killed[/red] before its first")
         if state.refusal is not None:
             refused = f"version {state.refusal.version}" if state.refusal.version is not None else "a draft"
             table.add_row(f"[red]refused {module}[/red]", escape(f"{refused}: {state.refusal.reason}"))

@@ -58,7 +58,7 @@ class LessonCommand(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind",
 
 
 Outcome = Literal["announced", "held", "accepted", "unchanged", "refused"]
-"""Clients see it; it is kept, and what stands still stands; it is done at the next epoch; it was so; no, because."""
+"""Clients see it; it is kept, and what stands still stands; it holds for what comes; it was so; no, because."""
 
 
 class ControlEvent(msgspec.Struct, frozen=True, kw_only=True):

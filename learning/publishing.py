@@ -5,7 +5,8 @@ Rules:
 1. A version is a number given once; versions only grow. What is written under it never changes.
 2. What stands was validated as it is read; an epoch's draft also against its parent, which is what stood before.
 3. While a version is pinned, or all is killed, drafts are written and held; what stands still stands.
-4. A command makes a new version with the content it names: no client ever goes back to an old number.
+4. A command makes a new version with the content it names: no client ever goes back to an old number. Before the
+   first draft there is no content, and no client that has any: a kill then only holds what comes.
 5. Kill beats pin, and pin beats the newest: that order says what a command or a revival brings.
 
 A function of the drafts topic alone, where commands stand in one order with the epochs: the same in every run.
@@ -172,6 +173,9 @@ def commanded(
         return Step(state=state, event=_of_command(command, module, outcome, reason=reason))
     after = _obeying(state, command, kept)
     content = kept if command.command == "rollback" else _wanted(after)
+    if content is None and state.standing is None:
+        reason = f"nothing stands for {module}, and what epochs bring is {'held' if after.killed else 'announced'}"
+        return Step(state=after, event=_of_command(command, module, "accepted", reason=reason))
     if after.killed or content is None:
         content = _neutral(module, state, terms)
     written = _numbered(state, content, terms, at_ms, _signed(command))

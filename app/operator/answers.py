@@ -73,6 +73,8 @@ def _answer(event: ControlEvent) -> str:
     """What a command has done, and what clients see of it."""
     if event.outcome == "unchanged":
         return f"{event.module}: nothing to do, {event.reason}"
+    if event.outcome == "accepted":
+        return f"{event.module}: {event.command} by {event.who}; {event.reason}"
     seen = _SEEN[event.command].format(of=event.of_version)
     later = f" ({event.reason})" if event.reason else ""
     return f"{event.module}: version {event.version} announced by {event.who}{later}; {seen}"

@@ -96,7 +96,7 @@ def told(state: ModuleState, event: ControlEvent) -> None:
     """Take what an event says of a module, in the order of the audit."""
     if event.command == "epoch":
         state.refusal = event if event.outcome == "refused" else None
-    if event.outcome != "announced":
+    if event.outcome not in ("announced", "accepted"):
         return
     match event.command:
         case "kill":

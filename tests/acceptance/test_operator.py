@@ -126,7 +126,8 @@ async def test_what_cannot_be_done_says_what_can(deployment: Deployment) -> None
     deployment.start_worker()
 
     async def killed() -> bool:
-        return any(event["command"] == "kill" for event in await outcomes(deployment, "announced"))
+        heard = [*await outcomes(deployment, "accepted"), *await outcomes(deployment, "announced")]
+        return any(event["command"] == "kill" for event in heard) and bool(await outcomes(deployment, "held"))
 
     await deployment.until(killed, "the kill that was written before the worker ran")
     (event,) = await told(deployment, "overrides", "kill", "--module", "pm", *SIGNED)
@@ -134,7 +135,7 @@ async def test_what_cannot_be_done_says_what_can(deployment: Deployment) -> None
     code, _, err = await deployment.leverloop("overrides", "pin", "999", "--module", "pm", *SIGNED)
     assert (code, "version 999 of pm is not kept: kept are 1 to" in err) == (78, True)
     code, _, err = await deployment.leverloop("overrides", "rollback", "1", "--module", "pm", *SIGNED)
-    assert (code, "switched off" in err or "killed" in err) == (78, True)
+    assert (code, "pm is killed: `pin 1`, then `revive`" in err) == (78, True)
     code, _, err = await deployment.leverloop("lessons", "disable", "ls_0", *SIGNED)
     assert (code, "no lesson ls_0" in err) == (78, True)
     code, _, err = await deployment.leverloop("overrides", "revive", "--reason", "  ")

@@ -124,7 +124,7 @@ def test_while_it_is_killed_nobody_gets_a_lever(topic: list[bytes]) -> None:
     publisher = Publisher()
     for offset, raw in enumerate(topic):
         publisher.read(offset, raw)
-        if publisher.state.killed:
+        if publisher.state.killed and publisher.told:
             book = OverrideBook(publisher.told[-1], holdout_share=0.0)
             found = book.resolve("pm.uptrend.S1.buy_flag", "entry", SCOPE, "t1", AT_MS)
             assert (found.reason, dict(found.levers)) == ("DISABLED", {})

@@ -149,10 +149,12 @@ def test_a_kill_neutralises_through_epochs_until_revived(desk: Desk) -> None:
     assert desk.announced[-1].flags.learning_overrides_enabled
 
 
-def test_a_kill_comes_before_the_first_epoch(desk: Desk) -> None:
+def test_a_kill_before_the_first_epoch_holds_what_comes() -> None:
     fresh = Desk()
+    assert outcome(fresh.command("kill")) == ("accepted", "nothing stands for pm, and what epochs bring is held")
+    assert outcome(fresh.command("revive")) == ("accepted", "nothing stands for pm, and what epochs bring is announced")
     fresh.command("kill")
-    assert fresh.size is None
+    assert fresh.announced == []
     assert outcome(fresh.epoch(1.02, 1)) == ("held", "killed")
     fresh.command("revive")
     assert fresh.size == 1.02
