@@ -102,7 +102,6 @@ def close_epoch(book: Book, findings: Sequence[Findings], parameters: Parameters
     told, disabled, by_operator = obeyed(book.lessons, book.disabled, book.commands, epoch_at_ms)
     book = msgspec.structs.replace(book, lessons=told, disabled=disabled)
     lessons, events = _without_repeats(*_reviewed(book, findings, parameters), parameters)
-    confirmed = Counter(_kind(lessons[event.lesson_id]) for event in events if event.reason == "confirmed")
     nominations = dict(book.nominations)
     adds = [each for found in findings for each in found.adds]
     is_weekly = is_due(epoch_at_ms, 7 * DAY_MS, MONDAY_AT_THREE_MS, parameters)
@@ -123,7 +122,7 @@ def close_epoch(book: Book, findings: Sequence[Findings], parameters: Parameters
         lessons_version=book.lessons_version + bool(events or by_operator),
         lessons=lessons,
         nominations=nominations,
-        confirmed=dict(sorted((Counter(book.confirmed) + confirmed).items())),
+        confirmed=dict(sorted((Counter(book.confirmed) + _confirmed(lessons, events)).items())),
         tests=tests,
         baselines=merged(*(f.baselines for f in findings)),
         regime_weights=_weights(book, findings, epoch_at_ms),
@@ -192,6 +191,12 @@ def _reviewed(
         lessons[name] = lesson
         events.extend([event] if event else [])
     return lessons, events
+
+
+def _confirmed(lessons: Mapping[str, Lesson], events: Iterable[LessonEvent]) -> Counter[str]:
+    """How many hypotheses of each kind were confirmed: a phase scaling is one, in however many groups it is."""
+    confirmed = [lessons[event.lesson_id] for event in events if event.reason == "confirmed"]
+    return Counter(kind for kind, _ in {(_kind(lesson), lesson.ordinal) for lesson in confirmed})
 
 
 def _known(lessons: Mapping[str, Lesson], disabled: Mapping[str, LessonState]) -> list[Lesson]:

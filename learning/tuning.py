@@ -111,7 +111,7 @@ class GroupTuning:
 
         Most of all once a threshold works: what it stops is of earlier days then than what it lets through.
         """
-        rr = (self._search.beside_day)[places]
+        rr = self._search.beside_day[places]
         rows = self._rows[places]
         return GroupThresholds(self._cells, rows, rr, self._standing, self._parameters, clustered, self._knobs)
 

@@ -35,13 +35,18 @@ def action(position: Position, answer: Answer, action_type: str, at_ms: int, siz
         action_type=action_type,
         event_at_ms=at_ms,
         scope=dict(answer.scope),
-        controls=Controls(signals=answer.signals, applied_knobs=msgspec.to_builtins(answer.knobs)),
+        controls=Controls(signals=answer.signals, applied_knobs=_applied(answer.knobs)),
         size_frac=min(1.0, round(size_frac, 8)),
         a_value=answer.a,
         e_value=answer.e,
         regime=answer.regime,
         decision=answer.decision,
     )
+
+
+def _applied(knobs: Knobs) -> dict[str, float | dict[str, float]]:
+    """Knobs as they are logged: what an entry waits for says of which signal, for learning to keep to it."""
+    return msgspec.to_builtins(knobs) | {"wait_for_signal": {"TS": knobs.wait_for_signal}}
 
 
 def closed(position: Position, exit_price: float, why: str, knobs: Knobs) -> TradeClosed:

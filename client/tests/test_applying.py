@@ -182,6 +182,8 @@ def test_an_entry_waits_for_the_signal_that_was_learned_of_and_for_no_other(
     held_out = OverrideBook(make_snapshot(named), holdout_share=1.0)
     neutral = held_out.resolve("pm.uptrend.S1.buy_flag", "entry", {"bucket": "micro"}, "t1", AT_MS)
     assert (neutral.signals, apply_pattern_execution_overrides(neutral, controls)) == ({}, controls)
+    by_signal = {"wait_for_signal": {"TS": 0.3}}
+    assert apply_pattern_execution_overrides(matched(**{WAIT: 0.6}), by_signal) == by_signal, "of which it is not known"
 
 
 @given(unit, unit, st.sampled_from(["min_ts_for_add", "min_dx_for_add", "min_ox_for_trim", "max_edx_for_add"]))

@@ -202,6 +202,8 @@ def whole_bars(bars: float) -> int:
 
 def _bound(name: str, own: Any, value: float, signal: str | None, waits_for: str | None) -> Any:
     """Bound of a signal: never put on another signal than it was learned of, and never looser than the trader's."""
+    if signal is None and isinstance(own, Mapping):
+        return own
     if signal is not None and (own is None or isinstance(own, Mapping)):
         known = own or {}
         return {**known, signal: _stricter(name, known.get(signal), value)}

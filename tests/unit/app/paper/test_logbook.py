@@ -19,6 +19,7 @@ def test_an_action_says_what_it_saw_and_used() -> None:
     for action in actions(neutral()):
         assert action.controls.signals.keys() == {"TS", "OX", "DX", "EDX", "OBV_z"}
         assert action.controls.applied_knobs.keys() == set(KNOBS.__struct_fields__)
+        assert action.controls.applied_knobs["wait_for_signal"] == {"TS": KNOBS.wait_for_signal}
         assert action.size_frac is not None
         assert 0.0 < action.size_frac < 1.0
         assert action.regime is not None
