@@ -1,6 +1,6 @@
 """How long a snapshot takes from its announcement to a resolve that applies it, in another process.
 
-python -m benchmarks.delivery [--kafka] [--overrides 200] [--snapshots 300]
+python -m benchmarks.delivery [--kafka] [--overrides 200] [--snapshots 300] [--pause 0.1]
 
 The clock runs from just before the record is handed to the log or the broker until the live book of the other
 process has answered with the new version. Both processes read the system's monotonic clock.
@@ -35,7 +35,6 @@ from leverloop.snapshot import Snapshot, encode_snapshot, sealed
 from streams.topics import OVERRIDES, layout
 
 SOON_S = 60.0
-PAUSE_S = (0.05, 0.15)
 FOREVER_MS = 2**50
 MAX_BYTES = 32 * 1024 * 1024
 Announce = Callable[[bytes], Awaitable[None]]
@@ -83,7 +82,7 @@ async def to_kafka(address: str) -> AsyncIterator[Announce]:
         yield announce
 
 
-async def measured(url: str, announce: Announce, snapshot: Snapshot, snapshots_count: int) -> list[int]:
+async def measured(url: str, announce: Announce, snapshot: Snapshot, snapshots_count: int, pause_s: float) -> list[int]:
     """Announce versions at uneven times; for each its nanoseconds until it was applied, sorted."""
     values = [encode_snapshot(sealed(msgspec.structs.replace(snapshot, version=i + 1))) for i in range(snapshots_count)]
     command = [sys.executable, "-m", "benchmarks.delivery", "--follow", url, "--snapshots", str(snapshots_count)]
@@ -94,7 +93,7 @@ async def measured(url: str, announce: Announce, snapshot: Snapshot, snapshots_c
         first = await asyncio.to_thread(pm.stdout.readline)
         assert first, "the PM has ended"
         for i, value in enumerate(values[1:], start=2):
-            await asyncio.sleep(chance.uniform(*PAUSE_S))
+            await asyncio.sleep(chance.uniform(0.5, 1.5) * pause_s)
             announced_ns[i] = time.monotonic_ns()
             await announce(value)
         lines = (await asyncio.to_thread(pm.stdout.read)).split("\n")
@@ -113,11 +112,13 @@ async def run(options: argparse.Namespace, folder: Path) -> list[int]:
         with await asyncio.to_thread(DevBroker().start, folder) as broker:
             await create_topics(broker.bootstrap, topics, replication=once)
             async with to_kafka(broker.bootstrap) as announce:
-                return await measured(f"kafka://{broker.bootstrap}", announce, snapshot, options.snapshots)
+                return await measured(
+                    f"kafka://{broker.bootstrap}", announce, snapshot, options.snapshots, options.pause
+                )
     path = folder / "log.db"
     await create_topics(f"embedded://{path}", topics, replication=once)
     async with to_log(path) as announce:
-        return await measured(f"embedded://{path}", announce, snapshot, options.snapshots)
+        return await measured(f"embedded://{path}", announce, snapshot, options.snapshots, options.pause)
 
 
 def main() -> None:
@@ -126,6 +127,7 @@ def main() -> None:
     parser.add_argument("--kafka", action="store_true", help="over a broker of its own instead of the embedded log")
     parser.add_argument("--overrides", type=int, default=200)
     parser.add_argument("--snapshots", type=int, default=300)
+    parser.add_argument("--pause", type=float, default=0.1, help="mean time between two snapshots, in seconds")
     parser.add_argument("--follow", metavar="URL", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.follow:
