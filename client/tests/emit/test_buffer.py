@@ -186,6 +186,20 @@ def test_its_size_is_that_of_its_files_and_never_above_the_limit(items: list[byt
         assert list(directory.glob("*.events")) == []
 
 
+def test_what_an_earlier_process_left_goes_when_it_is_acknowledged(tmp_path: Path) -> None:
+    before = DiskBuffer(tmp_path, 10_000)
+    before.append(ACTION, b"t1", b"{}")
+    before.close()
+    after = DiskBuffer(tmp_path, 10_000)
+    assert after.size_bytes > 0
+    everything(after)
+    after.acknowledge(after.end)
+    assert (after.size_bytes, list(tmp_path.glob("*.events"))) == (0, [])
+    assert after.append(ACTION, b"t2", b"{}") == 1
+    assert [frame.key for frame in everything(after)] == [b"t2"]
+    after.close()
+
+
 def test_a_full_buffer_says_where_how_large_and_what_to_do(tmp_path: Path) -> None:
     buffer = DiskBuffer(tmp_path, 1_000)
     for _ in range(8):

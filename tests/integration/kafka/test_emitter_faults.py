@@ -69,7 +69,7 @@ async def test_no_broker_at_the_start(own_kafka_broker: DevBroker, tmp_path: Pat
 
 async def test_a_broker_lost_for_longer_than_it_waits_and_back(own_kafka_broker: DevBroker, tmp_path: Path) -> None:
     await create(own_kafka_broker.bootstrap, *DEFAULTS)
-    async with KafkaEmitter(own_kafka_broker.bootstrap, buffer_dir=tmp_path / "b", stall_timeout_s=1.0) as emitter:
+    async with KafkaEmitter(own_kafka_broker.bootstrap, buffer_dir=tmp_path / "b", stall_timeout_s=2.0) as emitter:
         for number in range(100):
             emitter.log_action(action(number))
         await emitter.flush(PATIENCE_S)

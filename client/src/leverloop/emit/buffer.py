@@ -201,7 +201,7 @@ class DiskBuffer:
             if until <= self._done:
                 return
             self._done = until
-            while len(self._segments) > 1 and self._segments[0].last < until:
+            while self._segments and self._segments[0].last < until and self._segments[0] is not self._written():
                 gone.append(self._segments.popleft())
                 self._bytes -= gone[-1].size
         for segment in gone:  # nobody who appends waits for that
@@ -289,16 +289,19 @@ class DiskBuffer:
         self._end = last + 1  # never below what is acknowledged: that would be taken for done with
         self._read_to = self._done
 
+    def _written(self) -> _Segment | None:
+        """Segment that this process writes into; none if the newest is of an earlier one."""
+        return self._segments[-1] if self._segments and self._segments[-1].file is not None else None
+
     def _write_done(self) -> None:
         with suppress(OSError):  # the disk is full, and nothing has gone: after a crash events are sent twice
             os.pwrite(self._files[1], _DONE.pack(self._done, zlib.crc32(self._done.to_bytes(8))), 0)
 
     def _writable(self) -> _Segment:
         """Segment to write into: the newest, or one more if that is full or of an earlier process."""
-        if self._segments:
-            newest = self._segments[-1]
-            if newest.file is not None and newest.size < self._segment_bytes:
-                return newest
+        newest = self._written()
+        if newest is not None and newest.size < self._segment_bytes:
+            return newest
         segment = _Segment(self.directory / f"{self._end:020d}{_SUFFIX}", self._end)
         segment.file = os.open(segment.path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
         self._segments.append(segment)
