@@ -10,6 +10,7 @@ from typing import Any, get_args
 
 import pytest
 
+import leverloop
 from leverloop.book import OverrideBook
 from leverloop.clock import now_ms
 from leverloop.embedded_log import EmbeddedLog, NewRecord
@@ -79,10 +80,17 @@ def short_examples(about: str) -> list[str]:
     return [code for code in re.findall(r"```py\n(.*?)```", README.read_text(), re.DOTALL) if about in code]
 
 
-def test_the_regime_helper_is_told_as_it_is() -> None:
-    (code,) = short_examples("regime_scope")
+def test_the_scope_builder_is_told_as_it_is() -> None:
+    (code,) = short_examples("build_pm_scope")
     record = PhaseRecord(bucket="PORTFOLIO", horizon="macro", phase="Dip", score=0.1, at_ms=AT_MS)
-    names: dict[str, Any] = {"records": [record], "at_ms": AT_MS, "mcap_usd": 2e6, "a_value": 0.8, "e_value": 0.1}
+    names: dict[str, Any] = {
+        "leverloop": leverloop,
+        "records": [record],
+        "at_ms": AT_MS,
+        "mcap_usd": 2e6,
+        "a_value": 0.8,
+        "e_value": 0.1,
+    }
     exec(code, names)
     known = {"macro_phase": "Dip", "bucket": "micro", "timeframe": "1h", "A_mode": "aggressive", "E_mode": "patient"}
     assert names["scope"] == known

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from leverloop.patterns import action_category, canonical_pattern_key
     from leverloop.regime import PhaseRecord, regime_scope
     from leverloop.resolution import Resolution
+    from leverloop.scope_builder import build_dm_scope, build_pm_scope
     from leverloop.snapshot import Snapshot, decode_snapshot
 
 __all__ = [
@@ -62,6 +63,8 @@ __all__ = [
     "apply_alloc_overrides",
     "apply_pattern_execution_overrides",
     "apply_pattern_strength_overrides",
+    "build_dm_scope",
+    "build_pm_scope",
     "canonical_pattern_key",
     "decode_snapshot",
     "open_blocking_emitter",
@@ -88,6 +91,7 @@ _NAMES_OF: Final = {
     "patterns": ("action_category", "canonical_pattern_key"),
     "regime": ("PhaseRecord", "regime_scope"),
     "resolution": ("Resolution",),
+    "scope_builder": ("build_dm_scope", "build_pm_scope"),
     "snapshot": ("Snapshot", "decode_snapshot"),
 }  # fmt: skip
 _HOME_OF: Final = {name: module for module, names in _NAMES_OF.items() for name in names}

@@ -80,7 +80,7 @@ def load_book(raw: bytes, *, profile: Profile, holdout_share: float) -> Override
 def parts_of(book: OverrideBook) -> dict[int, Any]:
     """Everything that a book has in thousands, to be let go bit by bit once nobody holds the book any more.
 
-    Freed as a whole, a book of 20,000 overrides stops all threads for some 20 ms. A dict, because one of
+    Freed as a whole, a book of 20,000 overrides stops all threads for some 40 ms. A dict, because one of
     values that are no containers is nothing that Python's garbage collector would walk through.
     """
     parts: dict[int, Any] = {}
