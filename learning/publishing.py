@@ -210,6 +210,8 @@ def _objection_to_version(  # noqa: PLR0911 - a return for each reason
     state: Published, module: Module, command: SnapshotCommand, kept: Snapshot | None, terms: Terms
 ) -> tuple[Outcome, str] | None:
     """Why a kept version is not brought back."""
+    if kept is None and command.version in state.kept:
+        return "refused", f"version {command.version} of {module} has left the history, which is 90 days long"
     if kept is None:
         return "refused", f"version {command.version} of {module} is not kept: {_range(state)}"
     if not kept.flags.learning_overrides_enabled:

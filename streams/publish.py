@@ -168,13 +168,13 @@ def step_of(
 async def _kept(state: Published, message: OnDrafts, read_back: ReadBack) -> Snapshot | None:
     """Snapshot that a command names, however long the log takes to answer."""
     version = version_asked(state, message) if isinstance(message, SnapshotCommand) else None
-    if version is None:
-        return None
-    while True:
+    while version is not None:
         try:
             raw = await read_back(state.kept[version])
         except Unavailable as away:
             _LOG.warning("history_unavailable", reason=str(away), version=version)
             await asyncio.sleep(away.retry_after_s)
         else:
-            return None if raw is None else msgspec.json.decode(raw, type=Snapshot)
+            found = None if raw is None else msgspec.json.decode(raw, type=Snapshot)
+            return found if found is not None and (found.module, found.version) == (message.module, version) else None
+    return None

@@ -196,6 +196,11 @@ def test_what_is_not_done_says_why(desk: Desk, before: list[Any], command: Any, 
     assert (step.written, step.announced, desk.announced[-1]) == (None, None, stood)
 
 
+def test_what_has_left_the_history_is_said_so(desk: Desk) -> None:
+    del desk.history[1]
+    assert outcome(desk.command("pin", 1)) == ("refused", "version 1 of pm has left the history, which is 90 days long")
+
+
 def test_nothing_kept_is_said_so() -> None:
     assert outcome(Desk().command("pin", 1)) == ("refused", "version 1 of pm is not kept: none is kept yet")
 
