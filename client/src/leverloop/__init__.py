@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         apply_pattern_execution_overrides,
         apply_pattern_strength_overrides,
     )
+    from leverloop.blocking_book import BlockingLiveBook, open_blocking_book
     from leverloop.book import OverrideBook
     from leverloop.emit import Emitter, EmitterStatus, open_blocking_emitter, open_emitter
     from leverloop.errors import BadConfig, BadInput, InvariantBroken, LeverloopError, Unavailable
@@ -40,6 +41,7 @@ __all__ = [
     "ActionLogged",
     "BadConfig",
     "BadInput",
+    "BlockingLiveBook",
     "Controls",
     "Counterfactual",
     "Decision",
@@ -67,6 +69,7 @@ __all__ = [
     "build_pm_scope",
     "canonical_pattern_key",
     "decode_snapshot",
+    "open_blocking_book",
     "open_blocking_emitter",
     "open_emitter",
     "open_feed",
@@ -80,6 +83,7 @@ _NAMES_OF: Final = {
         "apply_pattern_execution_overrides",
         "apply_pattern_strength_overrides",
     ),
+    "blocking_book": ("BlockingLiveBook", "open_blocking_book"),
     "book": ("OverrideBook",),
     "emit": ("Emitter", "EmitterStatus", "open_blocking_emitter", "open_emitter"),
     "errors": ("BadConfig", "BadInput", "InvariantBroken", "LeverloopError", "Unavailable"),

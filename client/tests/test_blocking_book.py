@@ -1,0 +1,89 @@
+"""A live book in a thread: follows, says what it says, ends when it is told to."""
+
+import threading
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from leverloop.blocking_book import BlockingLiveBook, open_blocking_book
+from leverloop.errors import BadConfig, InvariantBroken, Unavailable
+from leverloop.feeds import FeedRecord
+from leverloop.live import LiveBook
+from leverloop.snapshot import encode_snapshot
+from leverloop.testing import AT_MS
+
+from .living import SOON_S, v
+
+FOREVER_MS = 2**50
+
+
+def put(path: Path, value: bytes) -> None:
+    new = path.with_suffix(".new")
+    new.write_bytes(value)
+    new.replace(path)
+
+
+def size(live: BlockingLiveBook) -> tuple[str, float]:
+    resolution = live.resolve("pm.uptrend.S1.buy_flag", "entry", {"bucket": "micro"}, "t1", AT_MS)
+    return resolution.reason, resolution.lever("size_mult")
+
+
+def test_it_follows_and_ends(tmp_path: Path) -> None:
+    path, kept = tmp_path / "snapshot.json", tmp_path / "kept.json"
+    put(path, encode_snapshot(v(1, valid_until_ms=FOREVER_MS)))
+    before = threading.active_count()
+    with open_blocking_book(f"file://{path}", "pm", holdout_share=0.0, last_good_file=kept) as live:
+        live.wait_ready(SOON_S)
+        assert size(live) == ("MATCHED", 1.2)
+        put(path, encode_snapshot(v(2, 0.9, valid_until_ms=FOREVER_MS)))
+        assert live.wait_until(lambda book: book.version == 2, SOON_S).version == live.book.version == 2
+        assert size(live) == ("MATCHED", 0.9)
+        assert (live.last_problem, live.disk_problem) == (None, None)
+    assert size(live) == ("STALE", 1.0)
+    assert threading.active_count() == before
+    assert kept.exists()
+
+
+def test_it_says_why_nothing_came(tmp_path: Path) -> None:
+    with open_blocking_book(f"file://{tmp_path}/none.json", "pm") as live:
+        assert size(live) == ("NOT_READY", 1.0)
+        with pytest.raises(Unavailable, match="no record has come"):
+            live.wait_ready(0.01)
+
+
+class Broken:
+    """Feed of a source that cannot be worked with."""
+
+    async def follow(self, *keys: str) -> AsyncIterator[FeedRecord]:
+        raise BadConfig(f"{keys[0]}: no such topic")
+        yield
+
+    async def close(self) -> None:
+        """Nothing to close."""
+
+
+def test_what_ends_the_thread_is_raised_where_it_is_waited_for() -> None:
+    feed = Broken()
+    with BlockingLiveBook(feed, LiveBook(feed, "pm")) as live:
+        with pytest.raises((BadConfig, Unavailable), match=r"no such topic|not as awaited"):
+            live.wait_ready(0.5)
+        with pytest.raises(BadConfig, match="pm: no such topic"):
+            live.wait_ready(SOON_S)
+        assert size(live)[0] == "STALE"
+
+
+def test_it_is_used_with_with(tmp_path: Path) -> None:
+    live = open_blocking_book(f"file://{tmp_path}/none.json", "pm")
+    live.close()
+    with pytest.raises(InvariantBroken, match="use it with `with`"):
+        live.wait_ready(0.01)
+    with live, pytest.raises(InvariantBroken, match="open already"):
+        live.__enter__()
+
+
+def test_what_cannot_be_configured_is_refused_at_once() -> None:
+    with pytest.raises(BadConfig, match="feed URL"):
+        open_blocking_book("carrier-pigeon://roof", "pm")
+    with pytest.raises(BadConfig, match="holdout_share"):
+        open_blocking_book("file:///none.json", "pm", holdout_share=2.0)
