@@ -198,6 +198,30 @@ async def test_a_heartbeat_of_something_else_renews_nothing(heartbeat: Heartbeat
         assert problem is live.last_problem is None or str(problem) in str(live.last_problem)
 
 
+async def test_a_heartbeat_that_is_right_again_is_no_problem_any_more() -> None:
+    feed = MemoryFeed()
+    async with running(feed) as live:
+        feed.publish(v(7), beat(v(8), AT_MS + 10**10))
+        await feed.handled()
+        assert "heartbeat: version" in str(live.last_problem)
+        feed.publish(beat(v(7), AT_MS + 10**10))
+        await feed.handled()
+        assert live.last_problem is None
+        feed.publish(GOOD[:20], beat(v(7), AT_MS + 10**10))
+        await feed.handled()
+        assert "a snapshot of schema version 1" in str(live.last_problem)
+
+
+async def test_beginning_and_end_of_a_problem_are_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    feed = MemoryFeed()
+    async with running(feed):
+        gone = Unavailable("no broker", retry_after_s=0.0)
+        feed.publish(v(7), gone, gone, v(7))
+        await feed.handled()
+    told = [record.getMessage() for record in caplog.records if record.name == "leverloop.live"]
+    assert told == ["overrides_interrupted module=pm: no broker", "overrides_resumed module=pm"]
+
+
 async def test_a_heartbeat_before_any_snapshot_is_no_snapshot() -> None:
     feed = MemoryFeed()
     async with running(feed) as live:

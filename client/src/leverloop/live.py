@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from collections.abc import AsyncGenerator, Callable, Mapping
 from pathlib import Path
@@ -22,6 +23,7 @@ from leverloop.snapshot import Snapshot
 
 __all__ = ["KILL_VARIABLE", "LiveBook"]
 
+_LOG: Final = logging.getLogger("leverloop.live")
 KILL_VARIABLE: Final = "LEVERLOOP_KILL"
 """Environment variable of the kill switch: anything but nothing, ``0``, ``false`` and ``no`` kills."""
 _NOT_KILLED: Final = frozenset({"", "0", "false", "no"})
@@ -86,6 +88,7 @@ class LiveBook:
         """Why the last record was refused or the feed does not answer; None once a good one has come."""
         self.disk_problem: str | None = None
         """Why the last good snapshot could not be kept on disk; None once it could."""
+        self._beat_problem: str | None = None
 
     @property
     def book(self) -> OverrideBook:
@@ -166,7 +169,7 @@ class LiveBook:
                 async for record in records:
                     await self._take(record)
             except Unavailable as error:
-                self.last_problem = str(error)
+                self._tell(str(error))
                 await asyncio.sleep(error.retry_after_s)
             else:
                 return
@@ -182,10 +185,10 @@ class LiveBook:
             kept = await asyncio.to_thread(self._last_good.snapshot)
             beat = await asyncio.to_thread(self._last_good.heartbeat)
         except Unavailable as error:
-            self.last_problem = str(error)
+            self._tell(str(error))
             return
-        if kept is not None and not await self._stand(kept) and self.last_problem:
-            self.last_problem = f"{self._last_good.path}: {self.last_problem}"
+        if kept is not None:
+            await self._stand(kept, f"{self._last_good.path}: ")
         if beat is not None:
             await self._beat(beat)
 
@@ -201,20 +204,30 @@ class LiveBook:
             await asyncio.to_thread(write, value)
             self.disk_problem = None
         except Unavailable as error:
+            _LOG.warning("overrides_not_kept module=%s: %s", self._module, error)
             self.disk_problem = str(error)
 
-    async def _stand(self, value: bytes) -> bool:
+    def _tell(self, problem: str | None) -> None:
+        """Say what the problem is now, and log it where it is another."""
+        if problem != self.last_problem and problem is not None:
+            _LOG.warning("overrides_interrupted module=%s: %s", self._module, problem)
+        elif problem != self.last_problem:
+            _LOG.warning("overrides_resumed module=%s", self._module)
+        self.last_problem = problem
+
+    async def _stand(self, value: bytes, where: str = "") -> bool:
         """Put a snapshot in the place of the one that stands; whether it is another, or holds for longer."""
         try:
             book = await asyncio.to_thread(self._read, value)  # a quarter of a second for 20,000 overrides
         except (BadInput, InvariantBroken) as error:
-            self.last_problem = str(error)
+            self._tell(f"{where}{error}")
             return False
-        self.last_problem = None
+        self._tell(None)
         if book is self._good:
             return False
         old_parts = await asyncio.to_thread(parts_of, self._good) if book.version != self._good.version else {}
         await self._replace(book)
+        _LOG.info("overrides_stand module=%s version=%s until_ms=%s", self._module, book.version, book.valid_until_ms)
         del book
         await asyncio.to_thread(let_go, old_parts)
         return True
@@ -250,8 +263,11 @@ class LiveBook:
             beat = decode_heartbeat(value)
             holds_longer = self._is_of_what_stands(beat)
         except BadInput as error:
-            self.last_problem = self.last_problem or str(error)  # why a snapshot was refused says more
+            self._beat_problem = str(error)
+            self._tell(self.last_problem or self._beat_problem)  # why a snapshot was refused says more
             return False
+        if self._beat_problem is not None and self.last_problem == self._beat_problem:
+            self._tell(None)
         if holds_longer:
             await self._replace(self._good.renewed(beat.valid_until_ms))
         return holds_longer
