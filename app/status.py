@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from datetime import UTC, datetime
+from typing import Final
 
 import msgspec
 from rich.console import Console
@@ -21,6 +22,10 @@ from streams.codec import DeadLetter
 from streams.topics import ACTIONS, DEAD_LETTERS, LESSONS, OUTCOMES, TRADES
 
 __all__ = ["Status", "read_status", "show_status"]
+
+
+_MISSED: Final = 3.0
+"""Heartbeats that may be missing before it is worth a word: one is late while an epoch is published."""
 
 
 class _Kind(msgspec.Struct):
@@ -86,7 +91,7 @@ def show_status(settings: Settings) -> int:
     table.add_row("lessons", ", ".join(f"{n} {state}" for state, n in sorted(status.lessons.items())) or "none")
     for module, state in sorted(status.modules.items()):
         if state.standing is not None:
-            table.add_row(f"snapshot {module}", _standing(state, state.standing, now_ms()))
+            table.add_row(f"snapshot {module}", _standing(state, state.standing, now_ms(), settings.heartbeat_s))
         elif state.killed:
             table.add_row(f"snapshot {module}", "[red]killed[/red] before its first")
         if state.refusal is not None:
@@ -99,7 +104,7 @@ def show_status(settings: Settings) -> int:
     return 0
 
 
-def _standing(state: ModuleState, snapshot: Snapshot, at_ms: int) -> str:
+def _standing(state: ModuleState, snapshot: Snapshot, at_ms: int, heartbeat_s: float) -> str:
     """What stands of a module, what an operator has said, and whether it is still heard of."""
     epoch = datetime.fromtimestamp(snapshot.epoch_at_ms / 1000, UTC)
     count = sum(1 for _ in snapshot.overrides())
@@ -109,6 +114,9 @@ def _standing(state: ModuleState, snapshot: Snapshot, at_ms: int) -> str:
     beat = state.heartbeat
     current = beat is not None and beat.version == snapshot.version
     valid_until_ms = beat.valid_until_ms if beat is not None and current else snapshot.valid_until_ms
+    silent_s = (at_ms - (state.heard_at_ms or 0)) / 1000.0
     if valid_until_ms < at_ms:
-        said.append("[red]stale: no worker says that it stands[/red]")
+        said.append("[red]stale: clients are neutral[/red]")
+    if silent_s > _MISSED * heartbeat_s:
+        said.append(f"[red]no heartbeat for {silent_s / 60.0:,.0f} min: is a worker running?[/red]")
     return ", ".join(said)

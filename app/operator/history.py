@@ -53,6 +53,8 @@ class ModuleState(msgspec.Struct, kw_only=True):
     module: Module
     standing: Snapshot | None = None
     heartbeat: Heartbeat | None = None
+    heard_at_ms: int | None = None
+    """When the last heartbeat, or what stands, was written, on the wall clock."""
     killed: bool = False
     pinned: int | None = None
     refusal: ControlEvent | None = None
@@ -82,10 +84,15 @@ async def read_modules(broker_url: str) -> dict[Module, ModuleState]:
     states: dict[Module, ModuleState] = {}
     async for record in read_topic(broker_url, OVERRIDES):
         for module in MODULES:
-            if record.value and record.key == module.encode():
-                states.setdefault(module, ModuleState(module=module)).standing = _SNAPSHOT.decode(record.value)
-            elif record.value and record.key == heartbeat_key(module).encode():
-                states.setdefault(module, ModuleState(module=module)).heartbeat = decode_heartbeat(record.value)
+            keys = (module.encode(), heartbeat_key(module).encode())
+            if not record.value or record.key not in keys:
+                continue
+            state = states.setdefault(module, ModuleState(module=module))
+            state.heard_at_ms = record.timestamp_ms
+            if record.key == keys[0]:
+                state.standing = _SNAPSHOT.decode(record.value)
+            else:
+                state.heartbeat = decode_heartbeat(record.value)
     for event in await _events(broker_url):
         if event.module is not None:
             told(states.setdefault(event.module, ModuleState(module=event.module)), event)

@@ -93,6 +93,7 @@ async def test_a_module_stands_with_its_heartbeat(url: str) -> None:
     assert state.standing is not None
     assert state.heartbeat is not None
     assert (state.standing.version, state.heartbeat.version, state.refusal) == (3, 3, None)
+    assert state.heard_at_ms == AT_MS
 
 
 async def test_a_version_is_read_back_or_the_way_out_is_told(url: str) -> None:
