@@ -277,6 +277,17 @@ async def test_a_clock_that_is_set_back_keeps_nothing_alive() -> None:
         assert size(live)[0] == "STALE"
 
 
+async def test_a_publisher_s_clock_that_was_wrong_is_forgotten_with_its_snapshot() -> None:
+    feed = MemoryFeed()
+    async with running(feed) as live:
+        feed.publish(v(7, published_at_ms=AT_MS + 10 * HOUR_MS, valid_until_ms=AT_MS + 9 * HOUR_MS))
+        await feed.handled()
+        assert size(live)[0] == "STALE"
+        feed.publish(v(8, 0.9, published_at_ms=AT_MS, valid_until_ms=AT_MS + HOUR_MS))
+        await feed.handled()
+        assert size(live) == ("MATCHED", 0.9, 8)
+
+
 async def test_a_clock_that_is_ahead_is_stale_and_says_by_how_much() -> None:
     feed = MemoryFeed()
     async with running(feed, clock_ms=lambda: AT_MS + HOUR_MS) as live:

@@ -94,9 +94,11 @@ class OverrideBook:
         self.valid_until_ms = snapshot.valid_until_ms if snapshot else 0
         self._shut: Final[Reason | None] = "KILLED" if killed else None if snapshot else "NOT_READY"
         self._held_out_below: Final = int(holdout_share * DRAWS)
-        if snapshot is not None and overrides is None:
+        if snapshot is None or killed:
+            overrides = {}
+        elif overrides is None:
             overrides = {override_id(override): override for override in snapshot.overrides()}
-        self._groups: Final = index(overrides, profile) if overrides and not killed else {}
+        self._groups: Final = index(overrides, profile)
         self._gates: Final = None if snapshot is None or snapshot.flags == Flags() else gates_of(snapshot.flags)
         self._all_dims: Final = len(DEFAULT_SCHEMA.modules[snapshot.module].dimensions) if snapshot else 0
 

@@ -233,10 +233,9 @@ class LiveBook:
         return True
 
     async def _replace(self, book: OverrideBook) -> None:
+        if book.snapshot is not None and book.version != self._good.version:
+            self._published_at_zero_ms = book.snapshot.published_at_ms - self._elapsed_ms()
         self._good = book
-        if book.snapshot is not None:
-            published_at_zero_ms = book.snapshot.published_at_ms - self._elapsed_ms()
-            self._published_at_zero_ms = max(self._published_at_zero_ms, published_at_zero_ms)
         await self._swap(killed=self._kill_switch())
 
     def _read(self, value: bytes) -> OverrideBook:
