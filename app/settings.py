@@ -52,7 +52,7 @@ class Settings(BaseSettings):
         default=None, description="PostgreSQL of the read model; none: the worker runs without a sink"
     )
     snapshot_valid_hours: Annotated[float, Field(gt=0)] = Field(
-        default=24.0, description="hours on the wall clock after which a snapshot without a newer one is stale"
+        default=1.0, description="hours on the wall clock after which a snapshot without a heartbeat is stale"
     )
     heartbeat_s: Annotated[float, Field(gt=0)] = Field(
         default=60.0, description="wall-clock seconds between the heartbeats of the snapshots that stand"

@@ -25,6 +25,7 @@ from learning.kernels import compile_kernels
 from learning.partition import OutcomesPartition
 from learning.publishing import Terms
 from leverloop.clock import now_ms
+from leverloop.errors import BadConfig
 from streams.accumulate import accumulate
 from streams.attribute import attribute
 from streams.book import book
@@ -144,10 +145,16 @@ def build_worker(settings: Settings, *, model: ReadModel | None = None) -> Worke
 
 
 def _terms(settings: Settings) -> Terms:
-    """What every snapshot of this deployment has to keep to."""
+    """What every snapshot of this deployment has to keep to; BadConfig if it would go stale between two heartbeats."""
+    valid_ms = round(settings.snapshot_valid_hours * _HOUR_MS)
+    if 2_000 * settings.heartbeat_s > valid_ms:
+        raise BadConfig(
+            f"LEVERLOOP_HEARTBEAT_S {settings.heartbeat_s:g}: at most half of LEVERLOOP_SNAPSHOT_VALID_HOURS, which is "
+            f"{valid_ms / 1000:g} s, or clients go neutral between two heartbeats"
+        )
     return Terms(
         limits=settings.limits(),
-        valid_ms=round(settings.snapshot_valid_hours * _HOUR_MS),
+        valid_ms=valid_ms,
         engine_version=ENGINE_VERSION,
         config_hash=settings.config_hash(),
     )

@@ -45,7 +45,6 @@ ELSEWHERE: dict[str, str] = {
     "app/topic_reader.py": "tests/integration/test_topic_reader.py",
     "app/topics.py": "tests/acceptance/test_refusal.py",
     "app/transport": "tests/integration/transport/test_faults.py",
-    "app/worker.py": "tests/acceptance/test_loop.py",
 }
 """Modules, or whole folders, without test files of their own -> where they are tested."""
 UNTESTED: dict[str, str] = {"app/version.py": "one constant, from the package's metadata"}
