@@ -158,10 +158,10 @@ def index(overrides: Mapping[str, Override], profile: Profile) -> dict[GroupKey,
     >>> index({}, "blended")
     {}
     """
-    members: dict[GroupKey, list[str]] = {}
+    members: dict[GroupKey, dict[str, None]] = {}  # dicts: the garbage collector does not walk through ids in them
     for key, override in overrides.items():
         if override.lesson.enabled:
-            members.setdefault((override.pattern_key, override.action_category), []).append(key)
+            members.setdefault((override.pattern_key, override.action_category), {})[key] = None
     # Popped, so that what a group was made of is freed with it and not all at once: other threads wait for that.
     found = {group: _Sorted(sorted(members.pop(group)), overrides, profile) for group in list(members)}
     vocabulary = _vocabulary(found.values())

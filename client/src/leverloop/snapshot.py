@@ -207,9 +207,9 @@ def in_order(ids: Collection[str], tail_chars: int = _HASH_CHARS) -> Iterator[st
     if len(ids) <= _SORTED_AT_ONCE or not tail_chars:
         yield from sorted(ids)
         return
-    parts: dict[str, list[str]] = {}
+    parts: dict[str, dict[str, None]] = {}  # dicts: the garbage collector does not walk through ids in them
     for key in ids:
-        parts.setdefault(key[:-tail_chars], []).append(key)
+        parts.setdefault(key[:-tail_chars], {})[key] = None
     for part in sorted(parts):
         yield from in_order(parts[part], tail_chars - 2)
 
