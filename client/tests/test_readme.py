@@ -16,6 +16,9 @@ from leverloop.clock import now_ms
 from leverloop.embedded_log import EmbeddedLog, NewRecord
 from leverloop.emit import ACTIONS_TOPIC, TRADES_TOPIC
 from leverloop.events import parse_action
+from leverloop.feeds.embedded import EmbeddedFeed
+from leverloop.feeds.file import FileFeed
+from leverloop.feeds.kafka import KafkaFeed
 from leverloop.live import LiveBook
 from leverloop.regime import PhaseRecord
 from leverloop.resolution import Reason
@@ -105,7 +108,7 @@ def test_the_builders_are_told_as_they_are() -> None:
     )
 
 
-@pytest.mark.parametrize("kind", [LiveBook, OverrideBook])
+@pytest.mark.parametrize("kind", [LiveBook, OverrideBook, EmbeddedFeed, FileFeed, KafkaFeed])
 def test_every_option_is_told(kind: type) -> None:
     text = README.read_text()
     options = [name for name, p in inspect.signature(kind).parameters.items() if p.kind is p.KEYWORD_ONLY]
