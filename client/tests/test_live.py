@@ -1,6 +1,7 @@
 """The live book: keeps the last good snapshot, never goes backwards, dies when told to."""
 
 import asyncio
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -170,3 +171,30 @@ async def test_a_run_leaves_no_task_behind() -> None:
 def test_what_is_published_is_what_a_topic_holds() -> None:
     snapshot = v(1)
     assert msgspec.json.decode(encode_snapshot(snapshot))["version"] == 1
+
+
+async def test_no_answer_is_half_of_one_snapshot_and_half_of_another() -> None:
+    """A thread asks while thirty snapshots come: every lever is that of the version it is said to be of."""
+    feed, seen, enough = MemoryFeed(), [], threading.Event()
+    size_of = {version: 0.7 + version / 100 for version in range(1, 31)}
+
+    def ask(live: LiveBook) -> None:
+        while not enough.is_set():
+            seen.append(size(live))
+
+    async with running(feed) as live:
+        trader = threading.Thread(target=ask, args=(live,))
+        trader.start()
+        for version, size_mult in size_of.items():
+            feed.publish(v(version, size_mult))
+            await feed.handled()
+        enough.set()
+        trader.join()
+        seen.append(size(live))
+    versions = [version for _, _, version in seen if version is not None]
+    assert versions == sorted(versions)
+    assert versions[-1] == 30
+    assert {answer for answer in seen if answer[2] is not None} <= {
+        ("MATCHED", size_mult, version) for version, size_mult in size_of.items()
+    }
+    assert {answer for answer in seen if answer[2] is None} <= {("NOT_READY", 1.0, None)}
