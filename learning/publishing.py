@@ -179,6 +179,12 @@ def commanded(
     if after.killed or content is None:
         content = _neutral(module, state, terms)
     written = _numbered(state, content, terms, at_ms, _signed(command))
+    try:
+        if not after.killed:  # nothing keeps a kill back; what was sound once may not be by the rules of today
+            _require_sound(written, terms)
+    except BadInput as bad:
+        reason = f"what would stand may not be published: {bad}"
+        return Step(state=state, event=_of_command(command, module, "refused", reason=reason))
     after = msgspec.structs.replace(after, version=written.version, standing=written)
     still = "killed still: it shows once revived" if after.killed and command.command != "kill" else ""
     event = _of_command(command, module, "announced", made=written, reason=still)

@@ -211,6 +211,19 @@ def test_a_kept_version_that_may_not_be_applied_is_refused(desk: Desk) -> None:
     assert (kind, "version 4 may not be published: content_hash" in reason, desk.size) == ("refused", True, 1.06)
 
 
+def test_what_was_sound_by_older_rules_is_judged_by_those_of_today(desk: Desk) -> None:
+    desk.command("pin", 2)
+    desk.command("kill")
+    desk.terms = msgspec.structs.replace(TERMS, limits=Limits(max_bytes=900))
+    kind, reason = outcome(desk.command("revive"))
+    assert (kind, "LEVERLOOP_SNAPSHOT_MAX_BYTES" in reason, desk.size, desk.state.killed) == (
+        "refused",
+        True,
+        None,
+        True,
+    )
+
+
 def test_a_command_that_is_read_twice_is_done_once(desk: Desk) -> None:
     desk.command("kill", command_id="one")
     desk.command("revive", command_id="two")
