@@ -86,7 +86,7 @@ def prepared(
         category=category,
         weighing=(len(override.scope), base, stats.updated_at_ms, decay_per_ms, factor_id),
         terms=_terms(override.levers, category),
-        signals=override.signals,
+        signals=dict(override.signals),
     )
 
 
