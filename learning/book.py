@@ -107,7 +107,8 @@ def close_epoch(book: Book, findings: Sequence[Findings], parameters: Parameters
     is_weekly = is_due(epoch_at_ms, 7 * DAY_MS, MONDAY_AT_THREE_MS, parameters)
     by_state = scalings([day for each in adds for day in each.days], parameters) if adds else book.scalings
     scaled = searched_scalings(by_state, adds, epoch_at_ms, parameters) if adds and is_weekly else ScalingSearch()
-    for lesson, event in _nominations(book, tests.values(), scaled, lessons, parameters):
+    searched = [tests[group] for group in fresh]
+    for lesson, event in _nominations(book, tests.values(), searched, scaled, lessons, parameters):
         lessons[lesson.id] = lesson
         nominations[_kind(lesson)] = lesson.ordinal
         events.append(event)
@@ -264,11 +265,16 @@ def _accepted(lessons: Mapping[str, Lesson], disabled: Mapping[str, LessonState]
 def _nominations(
     book: Book,
     tests: Iterable[GroupTest],
+    searched: Sequence[GroupTest],
     scaled: ScalingSearch,
     lessons: Mapping[str, Lesson],
     parameters: Parameters,
 ) -> Iterator[Nomination]:
-    """New candidates, at most one hypothesis of a kind; only tests beside today's lessons count."""
+    """New candidates, at most one hypothesis of a kind; only tests beside today's lessons count.
+
+    Of levers only tests of this epoch: all groups search them at once, and a later test of one without levers must not
+    take what it has looked at off the price of what the others have found.
+    """
     current = [test for test in tests if test.lessons_version == book.lessons_version]
     epoch_at_ms = book.epoch_at_ms + parameters.epoch_ms
     found: list[Nomination | None] = []
@@ -277,7 +283,7 @@ def _nominations(
         at = book.nominations.get(module, 0) + 1
         found.append(best_lesson(module, own, lessons, parameters, epoch_at_ms=epoch_at_ms, ordinal=at))
     at = book.nominations.get("pm_tuning", 0) + 1
-    found += best_lever(current, scaled, lessons, parameters, epoch_at_ms=epoch_at_ms, ordinal=at)
+    found += best_lever(searched, scaled, lessons, parameters, epoch_at_ms=epoch_at_ms, ordinal=at)
     return (each for each in found if each is not None)
 
 

@@ -215,3 +215,25 @@ def test_everything_looked_at_is_paid_for() -> None:
     found = a_lever(evidence=strong(effect_rr=0.4, error_rr=0.05, p_value=1e-5))
     assert len(levers_found(found, looked_at=(0, 1_000, 0, 0)).lessons) == 1
     assert len(levers_found(found, looked_at=(0, 2_000, 0, 0)).lessons) == 0
+
+
+def test_a_lever_is_judged_at_the_epoch_of_its_search_and_pays_for_all_of_it() -> None:
+    """A later test of the other group has no levers: what it looked at on Monday is not forgiven."""
+    quiet, busy = (
+        GroupTest(
+            group=group, trades=100, lessons_version=0, tested_by_dims=(0, 0, 0), candidates=(),
+            levers_tested_by_dims=(0, looked_at, 0, 0), levers=levers,
+        )
+        for group, looked_at, levers in (
+            (GROUPS[0], 10, (a_lever(evidence=strong(effect_rr=0.4, error_rr=0.05, p_value=1e-5)),)),
+            (GROUPS[1], 10**6, ()),
+        )
+    )  # fmt: skip
+    at_ms = START_MS + EPOCH_MS
+    first = Findings(partition=0, epoch_at_ms=at_ms, tests=(quiet, busy))
+    book = close_epoch(Book(epoch_at_ms=START_MS), [first], PARAMETERS)
+    assert book.lessons == {}
+    again = Findings(partition=0, epoch_at_ms=at_ms + EPOCH_MS, tests=(a_test(GROUPS[1], 5),))
+    assert close_epoch(book, [again], PARAMETERS).lessons == {}
+    alone = close_epoch(Book(epoch_at_ms=START_MS), [msgspec.structs.replace(first, tests=(quiet,))], PARAMETERS)
+    assert len(alone.lessons) == 1
