@@ -43,6 +43,7 @@ class ClusteredGroup:
         self._action_at_ms = cells.column("action_at_ms", rows)
         self.first = np.ones(len(rows), dtype=np.bool_)
         self.first[1:] = self.trade[1:] != self.trade[:-1]
+        self._runs: dict[int, npt.NDArray[np.int64]] = {}
         self.regime = np.array([i for i, name in enumerate(cells.dimensions) if name in REGIME], dtype=np.int64)
 
     @cached_property
@@ -96,7 +97,7 @@ class ClusteredGroup:
         if not pinned:
             return []
         spells = self.runs((self.codes[:, pinned] == codes[pinned]).all(axis=1))
-        return [spells, *(self.runs(self.codes[:, d]) for d in pinned)]
+        return [spells, *(self._runs_of(d) for d in pinned)]
 
     def effects(
         self,
@@ -121,16 +122,18 @@ class ClusteredGroup:
         """
         if not len(subsets):
             nothing, none = np.zeros(0), np.zeros(0, dtype=np.int64)
-            return Effects(effect_rr=nothing, error_rr=nothing, n=none, n_clusters=none)
+            return Effects(effect_rr=nothing, error_rr=nothing, n=none, n_clusters=none, n_fewer=none)
         regimes = subsets[:, self.regime]
         order = np.lexsort(regimes.T[::-1])
         free = (regimes == 0).all(axis=1)[order]
-        parts = (
-            self._effects(rr_beside_day, self.blocks(rr_beside_day), subsets[order[free]]),
-            effects_by_spell(
-                self.codes, self.trade, rr, self.by_time, self.regime, subsets[order[~free]], self.postings
-            ),
-        )
+        parts = []
+        if free.any():
+            parts.append(self._effects(rr_beside_day, self.blocks(rr_beside_day), subsets[order[free]]))
+        if not free.all():
+            pinning = subsets[order[~free]]
+            parts.append(
+                effects_by_spell(self.codes, self.trade, rr, self.by_time, self.regime, pinning, self.postings)
+            )
         back = np.argsort(np.concatenate([order[free], order[~free]]))
 
         def joined(name: str) -> npt.NDArray[Any]:
@@ -158,15 +161,19 @@ class ClusteredGroup:
         found = self.effects(subsets, rr, rr_beside_day)
         if not len(subsets):
             return found
-        error, n_clusters = found.error_rr.copy(), found.n_clusters.copy()
+        error, n_clusters, n_fewer = found.error_rr.copy(), found.n_clusters.copy(), found.n_fewer.copy()
+        pinning = np.flatnonzero(self.pins_regime(subsets)).tolist()
+        if not pinning:
+            return found
         blocks = self.blocks(rr)
-        for i, codes in enumerate(subsets):
-            pinned = [d for d in self.regime.tolist() if codes[d]]
-            for clusters in [*(self.runs(self.codes[:, d]) for d in pinned), blocks] if pinned else []:
+        for i in pinning:
+            pinned = [d for d in self.regime.tolist() if subsets[i, d]]
+            for clusters in [*(self._runs_of(d) for d in pinned), blocks]:
                 other = self._effects(rr, clusters, subsets[i : i + 1])
                 error[i] = max(error[i], other.error_rr[0])
                 n_clusters[i] = min(n_clusters[i], other.n_clusters[0])
-        return Effects(effect_rr=found.effect_rr, error_rr=error, n=found.n, n_clusters=n_clusters)
+                n_fewer[i] = min(n_fewer[i], other.n_fewer[0])
+        return msgspec.structs.replace(found, error_rr=error, n_clusters=n_clusters, n_fewer=n_fewer)
 
     def pins_regime(self, subsets: npt.NDArray[np.int32]) -> npt.NDArray[np.bool_]:
         """Which subsets pin a regime: (n_subsets,) bool."""
@@ -199,8 +206,11 @@ class ClusteredGroup:
         regime = self.regime[codes[self.regime] != 0]
         rows = np.flatnonzero((self.codes[:, regime] == codes[regime]).all(axis=1))
 
+        held, trade = self.codes[rows], self.trade[rows]
+        postings = Postings(held, trade)
+
         def clustered(blocks: npt.NDArray[np.int64]) -> Effects:
-            return effects(self.codes[rows], self.trade[rows], rr[rows], blocks[rows], codes[None, :])
+            return effects(held, trade, rr[rows], blocks[rows], codes[None, :], postings)
 
         return clustered(self._blocks_beside(codes, rr, float(clustered(self._since).effect_rr[0])))
 
@@ -239,6 +249,12 @@ class ClusteredGroup:
         self, rr: npt.NDArray[np.float64], clusters: npt.NDArray[np.int64], subsets: npt.NDArray[np.int32]
     ) -> Effects:
         return effects(self.codes, self.trade, rr, clusters, subsets, self.postings)
+
+    def _runs_of(self, dimension: int) -> npt.NDArray[np.int64]:
+        """Run of each row of the values of a dimension."""
+        if dimension not in self._runs:
+            self._runs[dimension] = self.runs(self.codes[:, dimension])
+        return self._runs[dimension]
 
     def runs(self, values: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
         """Run of each row: maximal stretches, in time, of one of the values that the rows have; (n_rows,) int64."""

@@ -39,6 +39,7 @@ class Companions:
         self.codes = Ragged(np.uint8, capacity)
         self._schema = schema
         self._words = words
+        self._known_widths = np.zeros(0, dtype=np.int64)
 
     def put(self, row: int, codes: npt.NDArray[np.uint16]) -> None:
         """Set the companions of a row: the codes of their places, one after another."""
@@ -55,8 +56,14 @@ class Companions:
         wanted = self._wanted(group, scope)
         if wanted is None:
             return np.zeros(len(rows), dtype=np.bool_)
-        widths = np.array([len(self._words.dimensions(g)) + 1 for g in range(len(self._words.groups))])
-        return _met(self.codes.data, self.codes.start[rows], self.codes.length[rows], widths, wanted)
+        return _met(self.codes.data, self.codes.start[rows], self.codes.length[rows], self._widths(), wanted)
+
+    def _widths(self) -> npt.NDArray[np.int64]:
+        """Codes that a place of each group takes."""
+        if len(self._known_widths) != len(self._words.groups):
+            widths = [len(self._words.dimensions(group)) + 1 for group in range(len(self._words.groups))]
+            self._known_widths = np.array(widths, dtype=np.int64)
+        return self._known_widths
 
     def row(self, row: int) -> bytes:
         """Companions of a row as places again."""

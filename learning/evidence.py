@@ -24,13 +24,15 @@ class Effects(msgspec.Struct, frozen=True, kw_only=True):
     """Effects of many subsets; each field (n_subsets,). NaN where there is no such number.
 
     effect_rr: mean inside less mean outside, in R. error_rr: its clustered standard error. n: distinct
-    trades inside. n_clusters: clusters with a trade inside.
+    trades inside. n_clusters: clusters with a trade inside. n_fewer: that, or clusters with a trade outside
+    where these are fewer; 0 without an effect.
     """
 
     effect_rr: npt.NDArray[np.float64]
     error_rr: npt.NDArray[np.float64]
     n: npt.NDArray[np.int64]
     n_clusters: npt.NDArray[np.int64]
+    n_fewer: npt.NDArray[np.int64]
 
 
 def effects(
@@ -112,25 +114,26 @@ def effects_by_spell(
 
 def _joined(parts: list[Any]) -> Effects:
     columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
-    return Effects(effect_rr=columns[0], error_rr=columns[1], n=columns[2], n_clusters=columns[3])
+    return Effects(effect_rr=columns[0], error_rr=columns[1], n=columns[2], n_clusters=columns[3], n_fewer=columns[4])
 
 
 def p_values(found: Effects) -> npt.NDArray[np.float64]:
-    """Two-sided p of each effect being zero: Student t with one degree less than clusters inside.
+    """Two-sided p of each effect being zero: Student t with one degree less than clusters of the side with fewer.
 
     Notes
     -----
+    The mean of a side with one cluster is centred on itself, and its error not seen: it is no side to compare with.
     A p after a search is no probability of anything: the search has to be paid for by whoever calls.
 
     Examples
     --------
     >>> two = Effects(effect_rr=np.array([2.0]), error_rr=np.array([1.0]), n=np.array([90]),
-    ...     n_clusters=np.array([61]))
+    ...     n_clusters=np.array([90]), n_fewer=np.array([61]))
     >>> p_values(two).round(3)
     array([0.05])
     """
-    freedom = np.maximum(found.n_clusters - 1, 1)
-    known = (found.error_rr > 0.0) & (found.n_clusters > 1)
+    freedom = np.maximum(found.n_fewer - 1, 1)
+    known = (found.error_rr > 0.0) & (found.n_fewer > 1)
     t = np.divide(np.abs(found.effect_rr), found.error_rr, out=np.zeros(len(known)), where=known)
     return np.where(known, 2.0 * stdtr(freedom, -t), 1.0)
 
@@ -181,7 +184,8 @@ def shrunk_all(found: Effects) -> npt.NDArray[np.float64]:
     Examples
     --------
     >>> none = np.zeros(3, dtype=np.int64)
-    >>> shrunk_all(Effects(effect_rr=np.array([0.6, 0.1, np.nan]), error_rr=np.full(3, 0.2), n=none, n_clusters=none))
+    >>> effects_rr = np.array([0.6, 0.1, np.nan])
+    >>> shrunk_all(Effects(effect_rr=effects_rr, error_rr=np.full(3, 0.2), n=none, n_clusters=none, n_fewer=none))
     array([0.53333333, 0.        , 0.        ])
     """
     sure = np.abs(found.effect_rr) > found.error_rr  # of NaN it is not
@@ -221,7 +225,8 @@ def _effects_by_spell(start: Any, rows: Any, first: Any, rr: Any, by_time: Any, 
 
 @numba.njit(cache=True, nogil=True)
 def _nothing_yet(n: int) -> Any:
-    return np.full(n, np.nan), np.full(n, np.nan), np.zeros(n, dtype=np.int64), np.zeros(n, dtype=np.int64)
+    none = np.zeros(n, dtype=np.int64)
+    return np.full(n, np.nan), np.full(n, np.nan), none, none.copy(), none.copy()
 
 
 @numba.njit(cache=True, nogil=True)
@@ -299,15 +304,17 @@ def _measure(
     out[2][s] = start[s + 1] - start[s]
     if n_in > 0.0 and n_out > 0.0:
         mean_in, mean_out = sum_in / n_in, sum_out / n_out
-        total, used = 0.0, 0
+        total, used, outside = 0.0, 0, 0
         for c in range(totals.shape[1]):
             trades_out = totals[1, c] - removed[1, c]
+            outside += trades_out > 0.0
             if trades_out + inside[1, c] > 0.0:
                 used += 1
                 score_in = (inside[0, c] - mean_in * inside[1, c]) / n_in
                 score_out = (totals[0, c] - removed[0, c] - mean_out * trades_out) / n_out
                 total += (score_in - score_out) ** 2
         out[0][s] = mean_in - mean_out
+        out[4][s] = min(out[3][s], outside)
         if used > 1:
             out[1][s] = np.sqrt(total * used / (used - 1))
     for i in range(start[s], start[s + 1]):

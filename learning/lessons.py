@@ -306,7 +306,7 @@ def _refuted(lesson: Lesson, parameters: Parameters) -> str | None:
         return "faded"
     if forward.n_clusters < parameters.min_clusters:
         return None
-    if effect_rr <= 0.0:
+    if effect_rr + forward.error_rr < 0.0:
         return "not_confirmed"
     return "too_small" if effect_rr + 2.0 * forward.error_rr < parameters.effect_min_rr else None
 

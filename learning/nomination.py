@@ -14,7 +14,7 @@ import msgspec
 from learning.evidence import shrunk
 from learning.execution.phase_scaling import state_of
 from learning.findings import Candidate, GroupTest, LeverFinding
-from learning.lessons import LIVE, Lesson, LessonEvent, is_faded, lesson_id, nominated
+from learning.lessons import Lesson, LessonEvent, is_faded, lesson_id, nominated
 from learning.parameters import Parameters
 from learning.scaling import ScalingSearch
 from leverloop.patterns import Module
@@ -75,7 +75,7 @@ def best_lesson(
                 found.p_value * looked_at[k - 1] * limit <= parameters.discovery_alpha
                 and abs(found.shrunk_rr) >= parameters.effect_min_rr
                 and (known is None or _has_rested(known, epoch_at_ms, parameters))
-                and _adds(test.group, candidate, lessons.values(), parameters)
+                and _adds(test.group, candidate, lessons.values(), epoch_at_ms, parameters)
             ):
                 passing.append((_Rank(k, found.p_value, test.group), candidate))
     if not passing:
@@ -185,11 +185,14 @@ def _has_rested(known: Lesson, epoch_at_ms: int, parameters: Parameters) -> bool
     return known.state == "retired" and epoch_at_ms - known.changed_at_ms >= parameters.rest_ms
 
 
-def _adds(group: str, candidate: Candidate, lessons: Iterable[Lesson], parameters: Parameters) -> bool:
+def _adds(
+    group: str, candidate: Candidate, lessons: Iterable[Lesson], epoch_at_ms: int, parameters: Parameters
+) -> bool:
     """Whether a candidate does what it says, and more of it than every lesson whose scope is a part of its own.
 
     Its effect beside the others has the sign that a refinement of a good subset may have while the whole of it
-    is good still: a lesson is about the whole.
+    is good still: a lesson is about the whole. A lesson that rests is counted, too, or its refinements would be
+    nominated in its place.
     """
     found = candidate.evidence
     whole, direction = found.stats.effect_rr, 1 if found.effect_rr > 0.0 else -1
@@ -200,7 +203,7 @@ def _adds(group: str, candidate: Candidate, lessons: Iterable[Lesson], parameter
     ancestors = [
         lesson.evidence.stats.effect_rr or 0.0
         for lesson in lessons
-        if lesson.state in ("candidate", "disabled", *LIVE)
+        if (lesson.state != "retired" or not _has_rested(lesson, epoch_at_ms, parameters))
         and not lesson.lever
         and lesson.group == group
         and lesson.scope.items() < candidate.scope.items()

@@ -29,6 +29,8 @@ _ERRORS: Final = 2.0
 """How many errors, from spell to spell, the whole effect has to be away from none where days decide the rest."""
 _FEWEST_OTHERS: Final = 10
 """Trades of other groups on a day from which on they tell what the day did to everybody."""
+_MOST_OF_A_SIZE: Final = 3
+"""Candidates of one size that a group names: the best may be one that the book does not take."""
 _PROMISING: Final = 1.0
 """What p, once paid for, may be at a first look: twenty times what passes, as it is not quite the p that counts."""
 
@@ -58,7 +60,7 @@ class GroupSearch:
         self.residual = view.rr_q[known] / RR_SCALE - sum(
             lesson.effect_rr * self.matched[lesson.id] for lesson in decided.lessons
         )
-        means, n_others = of_others(cells, self.rows, decided)
+        means, n_others = of_others(cells, self.rows, decided, self.matched)
         self.beside_day = self.residual - day_share(means, self.residual) * means
         self._has_others = n_others >= _FEWEST_OTHERS
 
@@ -68,7 +70,7 @@ class GroupSearch:
         return enumerate_subsets(self.cells, self.rows, self.parameters, self.parameters.lesson_max_dims).codes
 
     def test(self, trades: int) -> GroupTest:
-        """Test every tracked subset of up to lesson_max_dims dimensions; keep the best of each size."""
+        """Test every tracked subset of up to lesson_max_dims dimensions; keep the best few of each size."""
         limit, subsets = self.parameters.lesson_max_dims, self.subsets
         dims = (subsets != 0).sum(axis=1)
         tested = np.array([(dims == k).sum() for k in range(limit + 1)])
@@ -79,8 +81,7 @@ class GroupSearch:
         p = dict(zip(worth.tolist(), p_of.tolist(), strict=True))
         candidates: list[Candidate] = []
         for k in range(1, limit + 1):
-            best = min((i for i in passing.tolist() if dims[i] == k), key=lambda i: p[i], default=None)
-            if best is not None:
+            for best in sorted((i for i in passing.tolist() if dims[i] == k), key=lambda i: p[i])[:_MOST_OF_A_SIZE]:
                 scope = self.cells.scope_of(subsets[best])
                 weighed = self.weigh(scope, None)
                 if weighed is not None:
@@ -143,9 +144,15 @@ class GroupSearch:
         if self.clustered.pins_more(codes[None, :])[0]:
             clustered = self.clustered if isinstance(at, slice) else ClusteredGroup(self.cells, self.rows[at])
             return clustered.within_regime(codes, beside_day[at])
-        at = np.arange(len(self.rows))[at]
+        if isinstance(at, slice):
+            return self._among_others.beside_others(codes, beside_day[self._has_others])
         at = at[self._has_others[at]]
         return ClusteredGroup(self.cells, self.rows[at]).beside_others(codes, beside_day[at])
+
+    @cached_property
+    def _among_others(self) -> ClusteredGroup:
+        """Rows of the days on which other groups traded, too."""
+        return self.clustered if self._has_others.all() else ClusteredGroup(self.cells, self.rows[self._has_others])
 
     def weigh(self, scope: Scope, lesson: AcceptedLesson | None) -> Evidence | None:
         """Evidence of one subset beside all lessons but itself; None while there is nothing to compare."""
@@ -208,13 +215,9 @@ class GroupSearch:
             clustered = ClusteredGroup(self.cells, self.rows[later])
             found = clustered.cautious(codes[None, :], rr[later], beside_day[later])
         effect, error = float(found.effect_rr[0]), float(found.error_rr[0])
-        known = np.isfinite(effect) and np.isfinite(error)
-        return Forward(
-            n=int(found.n[0]),
-            n_clusters=int(found.n_clusters[0]),
-            effect_rr=effect if known else 0.0,
-            error_rr=error if known else 0.0,
-        )
+        if not (np.isfinite(effect) and np.isfinite(error)):
+            return Forward()
+        return Forward(n=int(found.n[0]), n_clusters=int(found.n_fewer[0]), effect_rr=effect, error_rr=error)
 
     def _passes(
         self, found: Effects, p: npt.NDArray[np.float64], tested: npt.NDArray[np.int64]

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from learning.cells import GroupCells
 from learning.clusters import ClusteredGroup
 from learning.evidence import Effects, effects, p_values, shrunk
+from learning.forward import e_value
 from leverloop.scope import DEFAULT_SCHEMA
 from tests.laws import brute_force
 from tests.laws.examples import DAY_MS, HOUR_MS, START_MS, an_outcome
@@ -137,7 +138,7 @@ def test_p_falls_with_the_effect_and_rises_with_its_error(effect: float, error: 
     def p(an_effect: float, an_error: float) -> float:
         one = Effects(
             effect_rr=np.array([an_effect]), error_rr=np.array([an_error]),
-            n=np.array([n_clusters]), n_clusters=np.array([n_clusters]),
+            n=np.array([n_clusters]), n_clusters=np.array([n_clusters]), n_fewer=np.array([n_clusters]),
         )  # fmt: skip
         return float(p_values(one)[0])
 
@@ -205,3 +206,20 @@ def test_what_is_compared_has_the_day_taken_out_only_where_no_regime_is_pinned()
     is_nano = cells.matching({"bucket": "nano"}, rows).astype(float)
     subsets = np.array([cells.codes_of({"bucket": "nano"}), cells.codes_of({"macro_phase": "Dip"})])
     assert group.effects(subsets, is_dip, is_nano).effect_rr.tolist() == [1.0, 1.0]
+
+
+@pytest.mark.parametrize(("days_in", "days_out"), [(20, 1), (20, 2), (40, 2), (2, 40), (40, 40)])
+def test_a_side_of_few_clusters_does_not_pass_for_a_sure_one(days_in: int, days_out: int) -> None:
+    """2,000 histories without an effect, days with a shock each: an e of 100 is as rare as it has to be."""
+    rng = np.random.default_rng(3)
+    day = np.repeat(np.arange(days_in + days_out), 4)
+    codes = (day < days_in).astype(np.int64)[:, None] + 1
+    subsets = np.array([[2]], dtype=np.int32)
+    passed = 0
+    for _ in range(2_000):
+        rr = rng.normal(size=days_in + days_out)[day] + rng.normal(size=len(day))
+        found = effects(codes, np.arange(len(day)), rr, day, subsets)
+        assert found.n_fewer[0] == min(days_in, days_out)
+        direction = 1 if found.effect_rr[0] > 0 else -1
+        passed += e_value(float(found.effect_rr[0]), float(found.error_rr[0]), int(found.n_fewer[0]), direction) >= 100
+    assert passed <= 2 * 2_000 / 100

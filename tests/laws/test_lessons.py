@@ -116,8 +116,9 @@ def test_what_becomes_of_a_candidate() -> None:
 
     assert after(CONFIRMING) == ("active", "confirmed")
     assert after(CONFIRMING, shrunk_rr=0.1) == ("candidate", "discovered")
-    assert after(Forward(n=20, n_clusters=8, effect_rr=-0.1, error_rr=0.2)) == ("retired", "not_confirmed")
-    assert after(Forward(n=20, n_clusters=7, effect_rr=-0.1, error_rr=0.2)) == ("candidate", "discovered")
+    assert after(Forward(n=20, n_clusters=8, effect_rr=-0.3, error_rr=0.2)) == ("retired", "not_confirmed")
+    assert after(Forward(n=20, n_clusters=8, effect_rr=-0.1, error_rr=0.2)) == ("candidate", "discovered")
+    assert after(Forward(n=20, n_clusters=7, effect_rr=-0.3, error_rr=0.2)) == ("candidate", "discovered")
     assert after(Forward(n=900, n_clusters=80, effect_rr=0.03, error_rr=0.05)) == ("retired", "too_small")
     assert after(Forward(n=9, n_clusters=4, effect_rr=0.3, error_rr=0.3), days=366) == ("retired", "not_confirmed")
 

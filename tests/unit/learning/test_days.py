@@ -79,7 +79,7 @@ def test_others_are_the_trades_of_the_day_that_did_not_act_in_the_group(drawn: l
     decided = Decided(epoch_at_ms=START_MS, days=day_sums(cells.values(), START_MS, (LESSON,)), days_beside=(LESSON,))
     for name, own in cells.items():
         rows = own.counted(START_MS)
-        mean, n = of_others(own, rows, decided)
+        mean, n = of_others(own, rows, decided, {})
         for day, found_mean, found_n in zip(
             day_of(own.column("closed_at_ms", rows)).tolist(), mean.tolist(), n.tolist(), strict=True
         ):

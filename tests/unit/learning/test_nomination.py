@@ -76,7 +76,7 @@ def test_a_lesson_that_comes_back_was_retired_before_and_not_in_the_same_epoch()
         evidence={
             name: strong(
                 epoch_at_ms=START_MS + 2 * EPOCH_MS,
-                forward=Forward(n=20, n_clusters=8, effect_rr=-0.1, error_rr=0.2),
+                forward=Forward(n=20, n_clusters=8, effect_rr=-0.3, error_rr=0.2),
             )
         },
     )

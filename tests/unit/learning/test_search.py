@@ -12,6 +12,7 @@ from learning.baseline import Baselines
 from learning.cells import GroupCells
 from learning.evidence import p_values
 from learning.findings import AcceptedLesson, DaySums, Decided
+from learning.lessons import Forward
 from learning.outcome import Companion, Outcome
 from learning.parameters import Parameters
 from learning.search import GroupSearch
@@ -109,7 +110,7 @@ def test_what_arrived_first_decides_nothing_even_between_equals() -> None:
     ]  # fmt: skip
     found = [searched(order).test(80) for order in (outcomes, outcomes[::-1], outcomes[1:] + outcomes[:1])]
     assert found[0] == found[1] == found[2]
-    assert len(found[0].candidates) == 1
+    assert {c.scope["bucket"] for c in found[0].candidates} == {"micro", "mid"}
     both = [searched(outcomes).weigh({"bucket": name}, None) for name in ("micro", "mid")]
     assert both[0] is not None
     assert both[1] is not None
@@ -230,3 +231,27 @@ def test_what_is_seen_beside_the_others_is_confirmed_beside_them() -> None:
     assert by_day.forward.n == by_spell.forward.n
     assert by_day.forward.n_clusters > 3 * by_spell.forward.n_clusters
     assert by_day.forward.error_rr < by_spell.forward.error_rr
+
+
+def test_a_regime_that_has_not_changed_since_says_nothing_about_the_lesson() -> None:
+    """There is no trade to compare with: neither for the lesson nor against it."""
+    outcomes, days = beside_another_group(5, own_rr=-0.7)
+    last = max(outcomes, key=lambda each: each.closed_at_ms)
+    since = max(o.closed_at_ms for o in outcomes if o.scope["macro_phase"] != last.scope["macro_phase"])
+    scope = {"macro_phase": last.scope["macro_phase"]}
+    for beside_others in (False, True):
+        lesson = AcceptedLesson(
+            id="ls_1", group=ENTRY, scope=scope, effect_rr=-0.7, created_at_ms=since, beside_others=beside_others
+        )
+        found = searched(outcomes, lesson, days=days).weigh(scope, lesson)
+        assert found is not None
+        assert found.forward == Forward()
+
+
+def test_the_second_best_is_named_too_as_the_best_may_be_one_that_rests() -> None:
+    outcomes = world(1, edge_rr=1.5)
+    by_timeframe = [
+        msgspec.structs.replace(o, rr=float(np.clip(o.rr + (o.scope["timeframe"] == "4h"), -10, 10))) for o in outcomes
+    ]
+    found = searched(by_timeframe).test(400)
+    assert {tuple(c.scope) for c in found.candidates if len(c.scope) == 1} == {("bucket",), ("timeframe",)}
