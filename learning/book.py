@@ -7,7 +7,6 @@ lessons are about the same trades (`learning.factors`). docs/lessons.md has the 
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
@@ -20,7 +19,7 @@ from learning.disabling import answered, obeyed, remembered
 from learning.epochs import MONDAY_AT_THREE_MS, is_due
 from learning.execution.phase_scaling import FamilyScaling, scalings
 from learning.factors import FactorMember, factors, redundant_with
-from learning.findings import AcceptedLesson, DaySums, Decided, Findings, GroupTest, Knob, StandingLever
+from learning.findings import SIZE_UNITS, AcceptedLesson, DaySums, Decided, Findings, GroupTest, Knob, StandingLever
 from learning.lessons import LIVE, Forward, Lesson, LessonEvent, LessonState, absorbed, reviewed
 from learning.levers import stepped
 from learning.nomination import Nomination, best_lesson, best_lever
@@ -94,10 +93,8 @@ def close_epoch(book: Book, findings: Sequence[Findings], parameters: Parameters
     epoch_at_ms = book.epoch_at_ms + parameters.epoch_ms
     if {f.epoch_at_ms for f in findings} != {epoch_at_ms}:
         raise InvariantBroken(f"findings of {sorted({f.epoch_at_ms for f in findings})} for epoch {epoch_at_ms}")
-    fresh = {test.group: test for f in findings for test in f.tests}
-    tests = book.tests | {
-        group: msgspec.structs.replace(test, lessons_version=book.lessons_version) for group, test in fresh.items()
-    }
+    fresh = _tested(book, findings)
+    tests = book.tests | fresh
     beside = _accepted(book.lessons, book.disabled)  # what the findings were told
     told, disabled, by_operator = obeyed(book.lessons, book.disabled, book.commands, epoch_at_ms)
     book = msgspec.structs.replace(book, lessons=told, disabled=disabled)
@@ -107,8 +104,7 @@ def close_epoch(book: Book, findings: Sequence[Findings], parameters: Parameters
     is_weekly = is_due(epoch_at_ms, 7 * DAY_MS, MONDAY_AT_THREE_MS, parameters)
     by_state = scalings([day for each in adds for day in each.days], parameters) if adds else book.scalings
     scaled = searched_scalings(by_state, adds, epoch_at_ms, parameters) if adds and is_weekly else ScalingSearch()
-    searched = [tests[group] for group in fresh]
-    for lesson, event in _nominations(book, tests.values(), searched, scaled, lessons, parameters):
+    for lesson, event in _nominations(book, tests.values(), list(fresh.values()), scaled, lessons, parameters):
         lessons[lesson.id] = lesson
         nominations[_kind(lesson)] = lesson.ordinal
         events.append(event)
@@ -168,6 +164,12 @@ def decision(book: Book) -> Decided:
         scalings=book.scalings,
         forward_scalings=book.forward_scalings,
     )
+
+
+def _tested(book: Book, findings: Iterable[Findings]) -> dict[str, GroupTest]:
+    """Tests of this epoch, by their groups, each beside the lessons of the book."""
+    fresh = (test for found in findings for test in found.tests)
+    return {test.group: msgspec.structs.replace(test, lessons_version=book.lessons_version) for test in fresh}
 
 
 def _reviewed(
@@ -343,9 +345,8 @@ def _weights(book: Book, findings: Sequence[Findings], epoch_at_ms: int) -> Regi
 
 def _size_scale(findings: Iterable[Findings], parameters: Parameters) -> float:
     """Share of every size_mult - 1 with which their mean over the last day stays within the cap (spec section 8)."""
-    sized = [found.sized for found in findings]
-    n, moved = sum(n for n, _ in sized), math.fsum(moved for _, moved in sized)
-    return min(1.0, parameters.size_cap * n / moved) if moved > 0.0 else 1.0
+    n, moved = (sum(part) for part in zip(*(found.moved_sizes for found in findings), strict=True))
+    return min(1.0, parameters.size_cap * n * SIZE_UNITS / moved) if moved else 1.0
 
 
 def _latest(findings: Iterable[Findings]) -> dict[str, int]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
 
 from learning.baseline import GroupBaseline
@@ -13,6 +15,7 @@ from learning.statistics import SubsetStats
 from leverloop.scope import ScopeValue
 
 __all__ = [
+    "SIZE_UNITS",
     "AcceptedLesson",
     "Candidate",
     "DaySums",
@@ -25,6 +28,8 @@ __all__ = [
     "StandingLever",
 ]
 
+SIZE_UNITS: Final = 1_000_000_000
+"""In a |size_mult - 1| of 1."""
 DaySums = tuple[tuple[int, int, int], ...]
 """((UTC day, distinct trades, sum of their rr beside the lessons in 1e-5 R), ...), each trade once over all groups."""
 
@@ -149,8 +154,8 @@ class Findings(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag=
     tests: tuple[GroupTest, ...] = ()
     evidence: dict[str, Evidence] = {}
     """Lesson id -> what is known of it now."""
-    sized: tuple[int, float] = (0, 0.0)
-    """Entries and adds of the trades that closed in the last day, and the sum of their |size_mult - 1|."""
+    moved_sizes: tuple[int, int] = (0, 0)
+    """Entries and adds of the trades that closed in the last day, and the sum of their |size_mult - 1| in 1e-9."""
     weight_sums: tuple[GroupWeightSums, ...] = ()
     """Once a day (`learning.regime_weights`); at other epochs there are none."""
     regimes_at_ms: dict[str, int] = {}

@@ -21,7 +21,7 @@ from learning.clusters import REGIME
 from learning.days import day_means, day_sums
 from learning.epochs import DAILY_AT_ONE_MS, MONDAY_AT_THREE_MS, is_due
 from learning.execution.phase_scaling import state_days, state_of
-from learning.findings import Decided, Findings, GroupAdds, GroupTest
+from learning.findings import SIZE_UNITS, Decided, Findings, GroupAdds, GroupTest
 from learning.lessons import Evidence
 from learning.parameters import DAY_MS, Parameters
 from learning.regime_weights import GroupWeightSums, weight_sums
@@ -80,7 +80,7 @@ def mine(
         evidence={name: evidence for each in found for name, evidence in each.evidence.items()},
         weight_sums=tuple(each.weight_sums for each in found if each.weight_sums is not None),
         adds=tuple(each.adds for each in found if each.adds is not None),
-        sized=_sized(ordered, decided, epoch_at_ms),
+        moved_sizes=_moved_sizes(ordered, decided, epoch_at_ms),
         regimes_at_ms=_regimes(ordered, decided, epoch_at_ms),
     )
 
@@ -149,16 +149,19 @@ def _adds(search: GroupSearch) -> GroupAdds | None:
     return GroupAdds(group=cells.group, days=state_days(cells, search.rows, search.residual), stats=stats)
 
 
-def _sized(groups: Sequence[GroupCells], decided: Decided, epoch_at_ms: int) -> tuple[int, float]:
+def _moved_sizes(groups: Sequence[GroupCells], decided: Decided, epoch_at_ms: int) -> tuple[int, int]:
     """How far sizes were moved over the last day, by today's lessons (spec section 8: the cap on the whole book).
 
-    Lessons that match the same action are blended evenly here; the client blends them by weights of its own.
+    Lessons that match the same action are blended evenly here; the client blends them by weights of its own. Whole
+    numbers, as floats would sum up to something else over other partitions.
     """
-    n, moved = 0, []
+    n, moved = 0, 0
     for cells in groups:
         if cells.action_category in ("entry", "add"):
-            closed_at_ms = cells.column("closed_at_ms", np.arange(cells.n))
-            rows = np.flatnonzero((closed_at_ms > epoch_at_ms - DAY_MS) & (closed_at_ms <= epoch_at_ms))
+            every = np.arange(cells.n)
+            closed_at_ms, counts_from_ms = cells.column("closed_at_ms", every), cells.column("counts_from_ms", every)
+            of_the_day = (closed_at_ms > epoch_at_ms - DAY_MS) & (closed_at_ms <= epoch_at_ms)
+            rows = np.flatnonzero(of_the_day & (counts_from_ms <= epoch_at_ms))
             logs, matches = np.zeros(len(rows)), np.zeros(len(rows))
             for lesson in decided.lessons:
                 if lesson.group == cells.group and lesson.size_mult != 1.0:
@@ -166,8 +169,9 @@ def _sized(groups: Sequence[GroupCells], decided: Decided, epoch_at_ms: int) -> 
                     logs += hit * math.log(lesson.size_mult)
                     matches += hit
             n += len(rows)
-            moved += np.abs(np.exp(logs / np.maximum(matches, 1.0)) - 1.0).tolist()
-    return n, math.fsum(moved)
+            mults = np.exp(logs / np.maximum(matches, 1.0))
+            moved += int(np.rint(np.abs(mults - 1.0) * SIZE_UNITS).astype(np.int64).sum())
+    return n, moved
 
 
 def _regimes(groups: Sequence[GroupCells], decided: Decided, epoch_at_ms: int) -> dict[str, int]:

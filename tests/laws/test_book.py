@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from learning.book import Book, close_epoch, decision, opened
 from learning.factors import trade_sketch
-from learning.findings import Candidate, Findings, GroupTest
+from learning.findings import SIZE_UNITS, Candidate, Findings, GroupTest
 from learning.lessons import LIVE, Forward, lesson_id, nominated
 from learning.overrides import snapshot
 from learning.parameters import Parameters
@@ -250,13 +250,14 @@ def test_the_whole_book_moves_sizes_no_further_than_its_cap(
     moved: list[tuple[int, float]], size: float, random: Any
 ) -> None:
     found = [
-        Findings(partition=i, epoch_at_ms=START_MS + EPOCH_MS, sized=(n, n * mean)) for i, (n, mean) in enumerate(moved)
+        Findings(partition=i, epoch_at_ms=START_MS + EPOCH_MS, moved_sizes=(n, round(n * mean * SIZE_UNITS)))
+        for i, (n, mean) in enumerate(moved)
     ]
     book = close_epoch(Book(epoch_at_ms=START_MS), found, PARAMETERS)
     assert close_epoch(Book(epoch_at_ms=START_MS), random.sample(found, len(found)), PARAMETERS) == book
     n, total = sum(n for n, _ in moved), sum(n * mean for n, mean in moved)
     assert 0.0 < book.size_scale <= 1.0
-    assert book.size_scale * total <= PARAMETERS.size_cap * n + 1e-9
+    assert book.size_scale * total <= PARAMETERS.size_cap * n + 1e-8
     lesson = msgspec.structs.replace(
         nominated("pm_strength", "pm", GROUPS[0], SCOPES[0], strong(), epoch_at_ms=START_MS, ordinal=1)[0],
         state="active",

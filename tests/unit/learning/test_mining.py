@@ -113,7 +113,7 @@ def test_how_far_sizes_were_moved_over_the_last_day() -> None:
         for name, scope, size in (("ls_a", {"bucket": "micro"}, 1.21), ("ls_b", {"timeframe": "1h"}, 1.0))
     )
     found = mined(groups_of(40), at_ms, Decided(epoch_at_ms=at_ms - EPOCH_MS, lessons=lessons))
-    assert found.sized == (4, pytest.approx(2 * 0.21))
+    assert found.moved_sizes == (4, 2 * 210_000_000)
 
 
 MONDAY_MS = START_MS + 5 * DAY_MS + EPOCH_MS
