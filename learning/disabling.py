@@ -12,6 +12,7 @@ import msgspec
 
 from learning.commands import ControlEvent, LessonCommand, Outcome
 from learning.lessons import Lesson, LessonEvent, LessonState, changed
+from learning.levers import seen_by_now
 
 __all__ = ["answered", "obeyed", "remembered"]
 
@@ -77,7 +78,7 @@ def obeyed(
     -------
     lessons, disabled, events
         Both as they are now, and an event for each change. A lesson that is enabled is what it was, with its levers at
-        neutral; it is reviewed at the same epoch as any other.
+        neutral until trades come that it has not seen; it is reviewed at the same epoch as any other.
     """
     lessons, disabled, events = dict(lessons), dict(disabled), []
     for command in commands:
@@ -89,7 +90,7 @@ def obeyed(
             state = disabled.pop(lesson.id)
         else:
             continue
-        neutral = msgspec.structs.replace(lesson, levers={}, stepped_n=0)
+        neutral = msgspec.structs.replace(seen_by_now(lesson), levers={})
         lessons[lesson.id], event = changed(neutral, state, "by_operator", epoch_at_ms)
         events.append(event)
     return lessons, disabled, events

@@ -115,6 +115,8 @@ class Lesson(msgspec.Struct, frozen=True, kw_only=True):
     """Published values, each within its bounds."""
     stepped_n: int = 0
     """Distinct trades at the levers' last step: more of them now is fresh evidence."""
+    stepped_closed_ms: int = 0
+    """When the newest of them closed: a newer one is, too, as others are forgotten."""
 
     @property
     def pattern_key(self) -> str:

@@ -13,7 +13,7 @@ from learning.parameters import HOUR_MS, Parameters
 from leverloop.errors import InvariantBroken
 from leverloop.levers import LEVERS, Lever, levers_of
 
-__all__ = ["confidence", "half_life_hours", "stepped", "still_there", "target"]
+__all__ = ["confidence", "half_life_hours", "seen_by_now", "stepped", "still_there", "target"]
 
 
 def confidence(evidence: Evidence) -> float:
@@ -77,14 +77,14 @@ def stepped(lesson: Lesson, parameters: Parameters) -> Lesson:
     if lesson.lever:
         return _tuned(lesson, parameters)
     seen = lesson.evidence.stats
-    fresh = lesson.state == "active" and seen.n > lesson.stepped_n
+    fresh = lesson.state == "active" and _is_fresh(lesson)
     agrees = seen.delta_rr is not None and seen.delta_rr * lesson.direction > 0
     edge = seen.edge_raw * still_there(lesson, parameters) if seen.edge_raw is not None and agrees else 0.0
     strength = confidence(lesson.evidence) if abs(edge) >= parameters.edge_min else 0.0
     keep = 2.0 ** (-parameters.epoch_ms / (half_life_hours(lesson, parameters) * HOUR_MS))
     result: dict[str, float] = {}
     if edge == 0.0 and not lesson.levers:
-        return msgspec.structs.replace(lesson, stepped_n=seen.n)  # effect and edge disagree: there is no lever
+        return seen_by_now(lesson)  # effect and edge disagree: there is no lever
     for lever in levers_of(lesson.action_category, "capital"):
         at = math.log(lesson.levers.get(lever.name, 1.0))
         if fresh:
@@ -96,16 +96,31 @@ def stepped(lesson: Lesson, parameters: Parameters) -> Lesson:
         if not LEVERS[lever.name].holds(value):
             raise InvariantBroken(f"{lesson.id} at {lesson.evidence.epoch_at_ms}: {lever.name} would be {value}")
         result[lever.name] = value
-    return msgspec.structs.replace(lesson, levers=result, stepped_n=seen.n)
+    return msgspec.structs.replace(seen_by_now(lesson), levers=result)
+
+
+def seen_by_now(lesson: Lesson) -> Lesson:
+    """Lesson to which what it knows now is fresh evidence no more."""
+    seen = lesson.evidence.stats
+    return msgspec.structs.replace(lesson, stepped_n=seen.n, stepped_closed_ms=seen.last_closed_at_ms)
+
+
+def _is_fresh(lesson: Lesson) -> bool:
+    """Whether there are new trades since the last step; their number alone does not say so, as old ones are forgotten.
+
+    Source: spec section 8.
+    """
+    seen = lesson.evidence.stats
+    return seen.n > lesson.stepped_n or seen.last_closed_at_ms > lesson.stepped_closed_ms
 
 
 def _tuned(lesson: Lesson, parameters: Parameters) -> Lesson:
     """Lesson with its execution lever after one epoch: toward its target, or home."""
-    lever, seen = LEVERS[lesson.lever], lesson.evidence.stats
+    lever = LEVERS[lesson.lever]
     neutral = lesson.lever_neutral if lever.neutral is None else lever.neutral
     if neutral is None:
         raise InvariantBroken(f"{lesson.id}: {lever.name} has no neutral to drift to")
-    fresh = lesson.state == "active" and seen.n > lesson.stepped_n
+    fresh = lesson.state == "active" and _is_fresh(lesson)
     wanted = lesson.lever_target
     if lesson.lever_basis == "state":  # as of a capital lever: how large and how sure the effect is, not a logged value
         wanted = target(lever, lesson.evidence.effect_rr, confidence(lesson.evidence), parameters)
@@ -119,7 +134,7 @@ def _tuned(lesson: Lesson, parameters: Parameters) -> Lesson:
     value = min(max(math.exp(at) if is_ratio else at, lever.low), lever.high)
     if not lever.holds(value):
         raise InvariantBroken(f"{lesson.id} at {lesson.evidence.epoch_at_ms}: {lever.name} would be {value}")
-    return msgspec.structs.replace(lesson, levers={lever.name: value}, lever_target=wanted, stepped_n=seen.n)
+    return msgspec.structs.replace(seen_by_now(lesson), levers={lever.name: value}, lever_target=wanted)
 
 
 def _scale(lever: Lever, parameters: Parameters) -> tuple[bool, float]:

@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 from learning.decay import UNKNOWN_HALF_LIFE_HOURS
 from learning.half_life import HalfLife
 from learning.lessons import Evidence, Lesson, nominated
-from learning.levers import confidence, half_life_hours, stepped, still_there, target
+from learning.levers import confidence, half_life_hours, seen_by_now, stepped, still_there, target
 from learning.outcome import group_of
 from learning.parameters import HOUR_MS, Parameters
 from leverloop.errors import InvariantBroken
 from leverloop.levers import LEVERS, levers_of
 from leverloop.patterns import ActionCategory
-from tests.laws.examples import EPOCH_MS, START_MS, some_evidence, some_stats
+from tests.laws.examples import DAY_MS, EPOCH_MS, START_MS, some_evidence, some_stats
 from tests.laws.strategies import evidences, wild
 
 PARAMETERS = Parameters()
@@ -43,7 +43,7 @@ def test_whatever_the_evidence_levers_stay_in_bounds_and_in_step(
         for name, value in lesson.levers.items():
             assert LEVERS[name].holds(value)
             assert abs(math.log(value / before.get(name, 1.0))) <= math.log(1.02) + 1e-12
-        assert lesson.stepped_n == evidence.stats.n
+        assert (lesson.stepped_n, lesson.stepped_closed_ms) == (evidence.stats.n, evidence.stats.last_closed_at_ms)
 
 
 @given(evidences(), st.sampled_from(CATEGORIES))
@@ -60,11 +60,25 @@ def test_levers_go_where_the_edge_points_or_rest(evidence: Evidence, category: A
 @given(evidences())
 def test_without_new_trades_a_lever_halves_in_its_half_life(evidence: Evidence) -> None:
     epochs = round(UNKNOWN_HALF_LIFE_HOURS * HOUR_MS / EPOCH_MS)
-    lesson = a_lesson(evidence, levers={"size_mult": 1.21, "entry_aggression_mult": 0.9}, stepped_n=evidence.stats.n)
+    lesson = seen_by_now(a_lesson(evidence, levers={"size_mult": 1.21, "entry_aggression_mult": 0.9}))
     for _ in range(epochs):
         lesson = stepped(lesson, PARAMETERS)
     assert math.log(lesson.levers["size_mult"]) == pytest.approx(math.log(1.21) / 2)
     assert math.log(lesson.levers["entry_aggression_mult"]) == pytest.approx(math.log(0.9) / 2)
+
+
+@given(st.integers(-20, 0), st.integers(1, DAY_MS), st.booleans())
+def test_a_new_trade_is_fresh_evidence_though_others_are_forgotten(
+    more: int, later_ms: int, is_execution: bool
+) -> None:
+    """As many trades as before, or fewer: what tells that one of them is new is when it closed."""
+    lever = {"lever": "entry_delay_bars", "lever_target": 3.0} if is_execution else {}
+    before = stepped(a_lesson(some_evidence(), **lever), PARAMETERS)
+    seen = some_stats(n=100 + more, last_closed_at_ms=START_MS + later_ms)
+    after = stepped(msgspec.structs.replace(before, evidence=some_evidence(seen)), PARAMETERS)
+    (name, value), *_ = before.levers.items()
+    assert after.levers[name] > value
+    assert stepped(after, PARAMETERS).levers[name] < after.levers[name], "and it is so once"
 
 
 @given(evidences(), st.floats(0.8, 1.2))
@@ -115,7 +129,7 @@ def test_what_has_decayed_pulls_less_and_by_its_own_half_life(evidence: Evidence
 
 def test_the_switch_of_half_lives_changes_a_published_lever() -> None:
     known = HalfLife(hours=96, low_hours=48, high_hours=200, n_windows=9, effect_now_rr=0.0, effect_now_error_rr=0.1)
-    lesson = a_lesson(some_evidence(some_stats(n=101)), levers={"size_mult": 1.2}, half_life=known, stepped_n=100)
+    lesson = a_lesson(some_evidence(some_stats(n=101)), levers={"size_mult": 1.2}, half_life=known)
     on, off = (stepped(lesson, Parameters(v5_half_life_enabled=switch)).levers["size_mult"] for switch in (True, False))
     assert on == pytest.approx(1.2 / 1.02)
     assert off == pytest.approx(1.2 * 1.02)

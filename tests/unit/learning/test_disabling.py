@@ -9,7 +9,7 @@ from learning.book import Book, close_epoch, commanded, decision
 from learning.commands import LessonCommand
 from learning.disabling import obeyed
 from learning.findings import Findings
-from learning.lessons import Lesson, LessonState, nominated
+from learning.lessons import Evidence, Lesson, LessonState, nominated
 from learning.overrides import snapshot
 from learning.parameters import Parameters
 from tests.laws.examples import EPOCH_MS, START_MS, some_evidence, some_stats
@@ -45,8 +45,9 @@ def heard(book: Book, *commands: LessonCommand) -> tuple[Book, list[tuple[str, s
     return book, answers
 
 
-def closed(book: Book) -> Book:
-    return close_epoch(book, [Findings(partition=0, epoch_at_ms=book.epoch_at_ms + EPOCH_MS)], PARAMETERS)
+def closed(book: Book, **evidence: Evidence) -> Book:
+    found = Findings(partition=0, epoch_at_ms=book.epoch_at_ms + EPOCH_MS, evidence=evidence)
+    return close_epoch(book, [found], PARAMETERS)
 
 
 def published(book: Book) -> list[str]:
@@ -79,7 +80,10 @@ def test_it_stays_so_until_enabled_and_begins_again_at_neutral() -> None:
     now = closed(now)
     back = now.lessons[lesson().id]
     assert (back.state, back.reason, now.disabled) == ("active", "by_operator", {})
-    assert 1.0 < back.levers["size_mult"] <= 1.0 * 1.02 + 1e-9
+    assert back.levers["size_mult"] == 1.0, "what moved it before moves it no more"
+    newer = msgspec.structs.replace(back.evidence, stats=some_stats(n=101), epoch_at_ms=now.epoch_at_ms + EPOCH_MS)
+    now = closed(now, **{back.id: newer})
+    assert 1.0 < now.lessons[back.id].levers["size_mult"] <= 1.0 * 1.02 + 1e-9
 
 
 @pytest.mark.parametrize("state", ["candidate", "active", "dormant", "retired"])
