@@ -1,12 +1,15 @@
 """A live book in a thread: follows, says what it says, ends when it is told to."""
 
 import threading
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
 from leverloop.blocking_book import BlockingLiveBook, open_blocking_book
+from leverloop.embedded_log import EmbeddedLog
 from leverloop.errors import BadConfig, InvariantBroken, Unavailable
 from leverloop.feeds import FeedRecord
 from leverloop.live import LiveBook
@@ -71,6 +74,57 @@ def test_what_ends_the_thread_is_raised_where_it_is_waited_for() -> None:
         with pytest.raises(BadConfig, match="pm: no such topic"):
             live.wait_ready(SOON_S)
         assert size(live)[0] == "STALE"
+
+
+class Down:
+    """Feed of a broker that does not answer, and says that there is no need to ask again for an hour."""
+
+    async def follow(self, *keys: str) -> AsyncIterator[FeedRecord]:
+        raise Unavailable(f"{keys[0]}: no broker", retry_after_s=3_600.0)
+        yield
+
+    async def close(self) -> None:
+        """Nothing to close."""
+
+
+def told(live: BlockingLiveBook) -> str:
+    """Its problem, once it has one."""
+    until_s = time.monotonic() + SOON_S
+    while live.last_problem is None and time.monotonic() < until_s:
+        with suppress(Unavailable):
+            live.wait_ready(0.01)
+    return str(live.last_problem)
+
+
+@contextmanager
+def ending(live: BlockingLiveBook) -> Iterator[None]:
+    """Open, and close: an end that does not come fails the test instead of holding it up."""
+    live.__enter__()
+    yield
+    closing = threading.Thread(target=live.close, daemon=True)
+    closing.start()
+    closing.join(SOON_S)
+    assert not closing.is_alive()
+
+
+@pytest.mark.parametrize("topic", [None, "leverloop.other"])
+def test_it_ends_while_the_log_or_its_topic_is_missing(tmp_path: Path, topic: str | None) -> None:
+    path = tmp_path / "log.db"
+    if topic is not None:
+        with EmbeddedLog(path) as log:
+            log.create_topic(topic, 1)
+    before = threading.active_count()
+    live = open_blocking_book(f"embedded://{path}", "pm")
+    with ending(live):
+        assert "leverloop topics create" in told(live) if topic else "not there" in told(live)
+    assert threading.active_count() == before
+
+
+def test_it_ends_while_it_waits_to_ask_again() -> None:
+    feed = Down()
+    live = BlockingLiveBook(feed, LiveBook(feed, "pm"))
+    with ending(live):
+        assert told(live) == "pm: no broker"
 
 
 def test_it_is_used_with_with(tmp_path: Path) -> None:

@@ -118,6 +118,7 @@ class BlockingLiveBook:
         if loop is None or thread is None:
             return
         asyncio.run_coroutine_threadsafe(self._feed.close(), loop).result()
+        loop.call_soon_threadsafe(self._live.close)
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
 

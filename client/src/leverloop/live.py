@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -79,6 +80,7 @@ class LiveBook:
         self._clock_ms: Final = clock_ms
         self._elapsed_ms: Final = elapsed_ms
         self._swapped: Final = asyncio.Condition()
+        self._closing: Final = asyncio.Event()
         self._good = self._made(None, killed=False)
         self._book = self._made(None, killed=True) if self._kill_switch() else self._good
         self._published_at_zero_ms = 0  # the publisher's clock at the zero of elapsed_ms, as far as is known
@@ -129,6 +131,10 @@ class LiveBook:
         else:
             self._no_reader = "run() has ended: the feed was closed"
 
+    def close(self) -> None:
+        """End a `run` that waits to ask an unavailable feed again; one that reads ends when its feed is closed."""
+        self._closing.set()
+
     async def _read_on(self) -> None:
         tasks = (asyncio.create_task(self._follow()), asyncio.create_task(self._watch_kill_switch()))
         try:
@@ -163,19 +169,25 @@ class LiveBook:
             ) from error
 
     async def _follow(self) -> None:
-        while True:
+        while not self._closing.is_set():
             records = self._feed.follow(self._module, self._heartbeat_key)
             try:
                 async for record in records:
                     await self._take(record)
             except Unavailable as error:
                 self._tell(str(error))
-                await asyncio.sleep(error.retry_after_s)
+                await self._pause(error.retry_after_s)
             else:
                 return
             finally:
                 if isinstance(records, AsyncGenerator):  # cancelled in between two records, it would keep its file open
                     await records.aclose()
+
+    async def _pause(self, pause_s: float) -> None:
+        """Return after so many seconds, or as soon as the book is closed."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(pause_s):
+                await self._closing.wait()
 
     async def _begin(self) -> None:
         """Begin with what was kept on disk, if anything was."""

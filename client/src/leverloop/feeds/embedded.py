@@ -61,6 +61,8 @@ class EmbeddedFeed:
         Unavailable
             When the log or its topic is not there yet, or does not answer.
         """
+        if self._closed:
+            return
         wanted = {key.encode(): key for key in keys}
         with EmbeddedLog(self._path, create=False) as log:
             partitions = self._partitions(log)
