@@ -152,6 +152,24 @@ def test_no_bytes_whatever_raise_anything_but_bad_input(raw: bytes) -> None:
         decode_snapshot(raw)
 
 
+_DEEP = b"[" * 30_000 + b"]" * 30_000
+_WHOLE = encode_snapshot(make_snapshot(MICRO))
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        _WHOLE[:-1] + b',"z_later":' + _DEEP + b"}",
+        _WHOLE.replace(b'"scope":{', b'"later":' + _DEEP + b',"scope":{', 1),
+        _DEEP,
+    ],
+    ids=["in the envelope", "in an override", "alone"],
+)
+def test_a_record_that_is_nested_too_deeply_is_refused(raw: bytes) -> None:
+    with pytest.raises(BadInput, match="a snapshot of schema version 1"):
+        decode_snapshot(raw)
+
+
 def test_a_half_life_of_nothing_is_refused() -> None:
     with pytest.raises(BadInput, match="half_life_days"):
         make_snapshot(_broken(MICRO, stats=replace(MICRO.stats, half_life_days=0.0)))

@@ -262,7 +262,7 @@ def _read_in_pieces(raw: bytes) -> tuple[Snapshot, dict[str, Override]] | None:
                 checked.take(_LISTS[name], piece)  # at once, while they are in the processor's cache
                 listed += piece
             lists[name] = tuple(listed)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None  # decoded in one go, the error names its place
     snapshot = msgspec.structs.replace(envelope, **lists)
     checked.seal(snapshot)
