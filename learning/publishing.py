@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import msgspec
 
-from learning.commands import ControlEvent, Outcome, SnapshotCommand
+from learning.commands import ControlEvent, Outcome, SnapshotCommand, remembered
 from learning.movement import Limits, require_size, require_within
 from leverloop.errors import BadInput
 from leverloop.patterns import Module
@@ -24,8 +24,6 @@ from leverloop.snapshot import Flags, OperatorCommand, Snapshot, encode_snapshot
 
 __all__ = ["Published", "Step", "Terms", "commanded", "drafted", "kept_at", "noted", "oversized", "version_asked"]
 
-_KNOWN_COMMANDS = 200
-"""Ids of commands that are remembered: one is read twice within moments, after a crash."""
 _KEPT_VERSIONS = 1_000
 """Versions whose place in the history is remembered: 90 days of epochs are 360."""
 
@@ -173,11 +171,13 @@ def commanded(
         return Step(state=state, event=_of_command(command, module, outcome, reason=reason))
     after = _obeying(state, command, kept)
     content = kept if command.command == "rollback" else _wanted(after)
-    if content is None and state.standing is None:
-        reason = f"nothing stands for {module}, and what epochs bring is {'held' if after.killed else 'announced'}"
-        return Step(state=after, event=_of_command(command, module, "accepted", reason=reason))
+    if content is None and (state.standing is None or not (state.killed or after.killed)):
+        return Step(state=after, event=_of_command(command, module, "accepted", reason=_coming(after, module)))
+    still = "killed still: it shows once revived" if after.killed and command.command != "kill" else ""
+    if content is None and not after.killed:
+        still = "nothing is there to apply yet"
     if after.killed or content is None:
-        content = _neutral(module, state, terms)
+        content = _empty(module, state, terms, is_on=not after.killed)
     written = _numbered(state, content, terms, at_ms, _signed(command))
     try:
         if not after.killed:  # nothing keeps a kill back; what was sound once may not be by the rules of today
@@ -186,15 +186,13 @@ def commanded(
         reason = f"what would stand may not be published: {bad}"
         return Step(state=state, event=_of_command(command, module, "refused", reason=reason))
     after = msgspec.structs.replace(after, version=written.version, standing=written)
-    still = "killed still: it shows once revived" if after.killed and command.command != "kill" else ""
     event = _of_command(command, module, "announced", made=written, reason=still)
     return Step(state=after, written=written, announced=written, event=event)
 
 
 def noted(state: Published, command_id: str, offset: int) -> Published:
     """State that has heard of a command."""
-    known = (*state.commands, command_id)[-_KNOWN_COMMANDS:]
-    return msgspec.structs.replace(state, commands=known, offset=offset)
+    return msgspec.structs.replace(state, commands=remembered(state.commands, command_id), offset=offset)
 
 
 def _objection(
@@ -272,6 +270,13 @@ def _held(state: Published) -> str:
     return f"version {state.pinned.version} is pinned" if state.pinned is not None else ""
 
 
+def _coming(state: Published, module: Module) -> str:
+    """What holds where no epoch has brought anything that may be announced."""
+    if state.standing is not None:
+        return f"version {state.standing.version} stands until an epoch brings one: none has yet"
+    return f"nothing stands for {module}, and what epochs bring is {'held' if state.killed else 'announced'}"
+
+
 def _range(state: Published) -> str:
     if not state.kept:
         return "none is kept yet"
@@ -292,8 +297,8 @@ def _numbered(
     )
 
 
-def _neutral(module: Module, state: Published, terms: Terms) -> Snapshot:
-    """Snapshot with nothing in it, switched off: whoever reads overrides but not flags is neutral as well."""
+def _empty(module: Module, state: Published, terms: Terms, *, is_on: bool) -> Snapshot:
+    """Snapshot with nothing in it; one that is switched off is empty for whoever reads overrides but not flags."""
     return sealed(
         Snapshot(
             module=module,
@@ -303,7 +308,7 @@ def _neutral(module: Module, state: Published, terms: Terms) -> Snapshot:
             valid_until_ms=0,
             engine_version=terms.engine_version,
             config_hash=terms.config_hash,
-            flags=Flags(learning_overrides_enabled=False),
+            flags=Flags(learning_overrides_enabled=is_on),
         )
     )
 

@@ -160,6 +160,36 @@ def test_a_kill_before_the_first_epoch_holds_what_comes() -> None:
     assert fresh.size == 1.02
 
 
+@pytest.fixture
+def wanted() -> Desk:
+    """A module whose only draft was refused for its overrides, and is pinned all the same."""
+    desk = Desk(msgspec.structs.replace(TERMS, limits=Limits(max_overrides=0)))
+    assert outcome(desk.epoch(1.02, 1))[0] == "refused"
+    assert outcome(desk.command("pin", 1))[0] == "announced"
+    return desk
+
+
+def test_what_was_pinned_stands_where_nothing_follows_it(wanted: Desk) -> None:
+    expected = ("accepted", "version 2 stands until an epoch brings one: none has yet")
+    assert outcome(wanted.command("unpin")) == expected
+    assert (wanted.size, len(wanted.announced), wanted.state.pinned) == (1.02, 1, None)
+    wanted.terms = TERMS
+    assert outcome(wanted.epoch(1.04, 2)) == ("announced", "")
+    assert wanted.size == 1.04
+
+
+def test_a_revival_with_nothing_to_apply_is_switched_on(wanted: Desk) -> None:
+    wanted.command("kill")
+    wanted.command("unpin")
+    assert not wanted.announced[-1].flags.learning_overrides_enabled
+    assert outcome(wanted.command("revive")) == ("announced", "nothing is there to apply yet")
+    assert (wanted.size, wanted.announced[-1].flags.learning_overrides_enabled, wanted.state.killed) == (
+        None,
+        True,
+        False,
+    )
+
+
 def test_a_pin_under_a_kill_shows_once_revived(desk: Desk) -> None:
     desk.command("kill")
     kind, reason = outcome(desk.command("pin", 1))
