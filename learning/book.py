@@ -13,9 +13,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import msgspec
 
 from learning.baseline import GroupBaseline, merged
-from learning.commands import ControlEvent, LessonCommand
+from learning.commands import ControlEvent, LessonCommand, remembered
 from learning.days import merged_days
-from learning.disabling import answered, obeyed, remembered
+from learning.disabling import answered, obeyed
 from learning.epochs import MONDAY_AT_THREE_MS, is_due
 from learning.execution.phase_scaling import FamilyScaling, scalings
 from learning.factors import FactorMember, factors, redundant_with
@@ -144,7 +144,7 @@ def commanded(book: Book, command: LessonCommand) -> tuple[Book, ControlEvent] |
         return None
     answer = answered(command, book.lessons, book.commands, book.epoch_at_ms)
     accepted = (*book.commands, command) if answer.outcome == "accepted" else book.commands
-    known = remembered(book.commands_known, command)
+    known = remembered(book.commands_known, command.id)
     return msgspec.structs.replace(book, commands=accepted, commands_known=known), answer
 
 

@@ -17,6 +17,7 @@ __all__ = [
     "Outcome",
     "SnapshotCommand",
     "SnapshotCommandName",
+    "remembered",
 ]
 
 Said = Annotated[str, msgspec.Meta(min_length=1, max_length=1_000, pattern=r"\S")]
@@ -30,6 +31,9 @@ SNAPSHOT_COMMANDS: Final = ("pin", "unpin", "rollback", "kill", "revive")
 """About what clients see: effective as soon as they are read."""
 LESSON_COMMANDS: Final = ("disable", "enable")
 """About a lesson: effective at the next epoch, where the book decides."""
+
+_KNOWN_COMMANDS: Final = 200
+"""Ids of commands that are remembered: one is read twice within moments, after a crash."""
 
 
 class SnapshotCommand(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="snapshot_command"):
@@ -84,3 +88,14 @@ class ControlEvent(msgspec.Struct, frozen=True, kw_only=True):
     why: str = ""
     at_ms: int = 0
     """When the command was given, on the operator's clock; 0 for an epoch's snapshot."""
+
+
+def remembered(known: tuple[str, ...], command_id: str) -> tuple[str, ...]:
+    """Ids of the last commands, with this one.
+
+    Examples
+    --------
+    >>> remembered(("a", "b"), "c")
+    ('a', 'b', 'c')
+    """
+    return (*known, command_id)[-_KNOWN_COMMANDS:]

@@ -14,10 +14,7 @@ from learning.commands import ControlEvent, LessonCommand, Outcome
 from learning.lessons import Lesson, LessonEvent, LessonState, changed
 from learning.levers import seen_by_now
 
-__all__ = ["answered", "obeyed", "remembered"]
-
-_KNOWN_COMMANDS = 200
-"""Ids of commands that are remembered: one is read twice within moments, after a crash."""
+__all__ = ["answered", "obeyed"]
 
 
 def answered(
@@ -50,11 +47,6 @@ def answered(
     if will_be == (command.command == "disable"):
         return _event(command, "unchanged", f"it is {'disabled already' if will_be else 'not disabled'}", epoch_at_ms)
     return _event(command, "accepted", "", epoch_at_ms)
-
-
-def remembered(known: tuple[str, ...], command: LessonCommand) -> tuple[str, ...]:
-    """Ids of the last commands, with this one."""
-    return (*known, command.id)[-_KNOWN_COMMANDS:]
 
 
 def obeyed(

@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from learning.commands import LESSON_COMMANDS, SNAPSHOT_COMMANDS, LessonCommand, SnapshotCommand
+from learning.commands import LESSON_COMMANDS, SNAPSHOT_COMMANDS, LessonCommand, SnapshotCommand, remembered
 
 KILL = {"command": "kill", "id": "c1", "who": "jane", "why": "fills look wrong", "at_ms": 7}
 DISABLE = {**KILL, "command": "disable", "lesson_id": "ls_1"}
@@ -23,3 +23,10 @@ def test_nobody_and_no_reason_are_refused(field: str, value: str | None) -> None
     for kind, said in ((SnapshotCommand, KILL), (LessonCommand, DISABLE)):
         with pytest.raises(msgspec.ValidationError, match=field):
             msgspec.convert({**said, field: value}, kind)
+
+
+def test_the_last_200_are_remembered() -> None:
+    known: tuple[str, ...] = ()
+    for i in range(300):
+        known = remembered(known, f"c{i}")
+    assert known == tuple(f"c{i}" for i in range(100, 300))
