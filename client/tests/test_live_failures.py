@@ -233,7 +233,8 @@ async def test_a_heartbeat_before_any_snapshot_is_no_snapshot() -> None:
 async def test_a_heartbeat_that_is_kept_renews_after_the_next_start(tmp_path: Path) -> None:
     path, feed = tmp_path / "pm.json", MemoryFeed()
     async with running(feed, last_good_file=path):
-        feed.publish(v(7, valid_until_ms=AT_MS - 5), beat(v(7), AT_MS + 5), beat(v(7), AT_MS - 9))
+        published = v(7, published_at_ms=AT_MS - HOUR_MS, valid_until_ms=AT_MS - 5)
+        feed.publish(published, beat(v(7), AT_MS + 5), beat(v(7), AT_MS - 9))
         await feed.handled()
     kept = decode_heartbeat(path.with_name("pm.json.heartbeat").read_bytes())
     assert kept == beat(v(7), AT_MS + 5)
@@ -264,6 +265,19 @@ async def test_a_clock_that_is_behind_keeps_nothing_alive(skew_ms: int) -> None:
         passed[0] = 1_000
         assert size(live)[0] == "MATCHED"
         passed[0] = 1_001
+        assert size(live) == ("STALE", 1.0, 7)
+
+
+async def test_a_late_start_with_a_clock_that_is_behind_counts_from_the_last_heartbeat() -> None:
+    """Published at AT_MS to hold for a minute, renewed for an hour: the last heartbeat is a minute older than its end."""
+    feed, passed = MemoryFeed(), [0]
+    async with running(feed, clock_ms=lambda: AT_MS + passed[0], elapsed_ms=lambda: 17 + passed[0]) as live:
+        feed.publish(v(7, valid_until_ms=AT_MS + 60_000))
+        feed.publish(beat(v(7), AT_MS + HOUR_MS + 30_000), beat(v(7), AT_MS + HOUR_MS + 60_000))
+        await feed.handled()
+        passed[0] = 60_000
+        assert size(live)[0] == "MATCHED"
+        passed[0] = 60_001
         assert size(live) == ("STALE", 1.0, 7)
 
 

@@ -84,6 +84,7 @@ class LiveBook:
         self._good = self._made(None, killed=False)
         self._book = self._made(None, killed=True) if self._kill_switch() else self._good
         self._published_at_zero_ms = 0  # the publisher's clock at the zero of elapsed_ms, as far as is known
+        self._holds_for_ms = 0  # from the publishing of what stands, or from a heartbeat, to its end
         self._reader_pid: int | None = None
         self._no_reader: str | None = None
         self.last_problem: str | None = None
@@ -247,6 +248,7 @@ class LiveBook:
     async def _replace(self, book: OverrideBook) -> None:
         if book.snapshot is not None and book.version != self._good.version:
             self._published_at_zero_ms = book.snapshot.published_at_ms - self._elapsed_ms()
+            self._holds_for_ms = max(0, book.snapshot.valid_until_ms - book.snapshot.published_at_ms)
         self._good = book
         await self._swap(killed=self._kill_switch())
 
@@ -280,6 +282,8 @@ class LiveBook:
         if self._beat_problem is not None and self.last_problem == self._beat_problem:
             self._tell(None)
         if holds_longer:
+            sent_ms = beat.valid_until_ms - self._holds_for_ms  # it cannot be earlier than that now
+            self._published_at_zero_ms = max(self._published_at_zero_ms, sent_ms - self._elapsed_ms())
             await self._replace(self._good.renewed(beat.valid_until_ms))
         return holds_longer
 
