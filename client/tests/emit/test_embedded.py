@@ -2,6 +2,8 @@
 
 import asyncio
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -175,6 +177,57 @@ def test_a_program_without_an_event_loop_logs_and_flushes(path: Path) -> None:
         assert emitter.status().sent_count == 1
         emitter.log_action(action(2))
     assert sum(len(records) for records in written(path, ACTIONS_TOPIC).values()) == 2
+
+
+_FORK = """
+import asyncio, os, sys
+from pathlib import Path
+from leverloop.emit.embedded import EmbeddedEmitter
+from leverloop.errors import InvariantBroken
+from leverloop.events import TradeClosed
+from leverloop.testing import AT_MS
+
+def trade(trade_id):
+    return TradeClosed(trade_id=trade_id, module="pm", symbol="SOL-PERP", opened_at_ms=AT_MS, event_at_ms=AT_MS, rr=1.5,
+                       return_frac=0.03, max_drawdown_frac=0.01, max_gain_frac=0.04)
+
+def asked(call):
+    try:
+        return call()
+    except InvariantBroken as error:
+        return error
+
+def step(coroutine):
+    try:
+        coroutine.send(None)
+    except StopIteration:
+        return "done"
+
+async def main():
+    async with EmbeddedEmitter(Path(sys.argv[1])) as emitter:
+        emitter.log_trade(trade("before"))
+        child = os.fork()
+        if child == 0:
+            said = [asked(lambda: emitter.log_trade(trade("child"))), asked(lambda: step(emitter.flush()))]
+            said += [emitter.status().taken_count, step(emitter.close())]
+            os.write(1, "".join(f"{line}\\n" for line in said).encode())
+            os._exit(0)
+        os.waitpid(child, 0)
+        emitter.log_trade(trade("after"))
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no fork")
+def test_the_child_of_a_fork_takes_nothing_and_says_so(path: Path) -> None:
+    command = [sys.executable, "-c", _FORK, str(path)]
+    ran = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    *refusals, taken, closed = ran.stdout.splitlines()
+    assert refusals == [f"{path}: opened before a fork: open an emitter in each process"] * 2
+    assert (taken, closed) == ("1", "done")
+    keys = sorted(str(record.key) for records in written(path, TRADES_TOPIC).values() for record in records)
+    assert keys == ["b'after'", "b'before'"]
 
 
 @pytest.mark.parametrize("url", ["", "file:///x", "embedded://"])

@@ -11,6 +11,7 @@ The log is a file on this disk: there is no broker to wait for, only other write
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -77,6 +78,7 @@ class EmbeddedEmitter:
         self._thread: ThreadPoolExecutor | None = None
         self._log: EmbeddedLog | None = None
         self._writer: asyncio.Task[None] | None = None
+        self._pid = 0
 
     def log_action(self, action: ActionLogged) -> None:
         """Take an action; `Unavailable` when the buffer is full, `BadInput` for one that breaks its contract."""
@@ -99,6 +101,7 @@ class EmbeddedEmitter:
         Unavailable
             After that time, with the number of events that are not. They are tried on.
         """
+        self._check_writer()
         until = self._taken_count
         patience_s = self._flush_timeout_s if timeout_s is None else timeout_s
         try:
@@ -125,8 +128,14 @@ class EmbeddedEmitter:
         )
 
     async def close(self) -> None:
-        """Flush, then give up the file; raises what `flush` raises, and nothing is kept after it."""
+        """Flush, then give up the file; raises what `flush` raises, and nothing is kept after it.
+
+        In the child of a fork nothing is waited for: what is there is the parent's.
+        """
         if self._writer is None:
+            return
+        if self._pid != os.getpid():
+            self._writer = None
             return
         try:
             await self.flush()
@@ -153,6 +162,7 @@ class EmbeddedEmitter:
         except BaseException:
             await self._give_up()
             raise
+        self._pid = os.getpid()
         self._writer = asyncio.create_task(self._write(self._log), name="leverloop emitter")
         self._writer.add_done_callback(lambda _: self._progress.set())
         return self
@@ -225,6 +235,8 @@ class EmbeddedEmitter:
     def _check_writer(self) -> asyncio.AbstractEventLoop:
         if self._writer is None:
             raise InvariantBroken("the emitter is not open: use it as a context manager")
+        if self._pid != os.getpid():
+            raise InvariantBroken(f"{self._path}: opened before a fork: open an emitter in each process")
         if self._writer.done():
             raise InvariantBroken("the emitter's task has ended") from self._writer.exception()
         return self._writer.get_loop()
