@@ -71,6 +71,8 @@ class Book(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="boo
     """Accepted since the epoch, for the next one."""
     commands_known: tuple[str, ...] = ()
     """Ids of the last commands."""
+    knobs: tuple[Knob, ...] = ()
+    """The trader's own value of every threshold that was ever nominated, as it was when it was the first time."""
 
 
 def opened(proposals: Iterable[Findings], parameters: Parameters) -> Book:
@@ -135,6 +137,7 @@ def close_epoch(book: Book, findings: Sequence[Findings], parameters: Parameters
         input_offsets=_offsets(findings),
         outcomes=sum(f.outcomes for f in findings),
         trades=sum(n for _, n, _ in days),
+        knobs=_knobs(book.knobs, lessons),
     )
 
 
@@ -160,7 +163,7 @@ def decision(book: Book) -> Decided:
         days_beside=book.days_beside,
         regime_weights=book.regime_weights,
         tested={group: (test.trades, test.lessons_version) for group, test in sorted(book.tests.items())},
-        knobs=_knobs(book.lessons),
+        knobs=_knobs(book.knobs, book.lessons),
         scalings=book.scalings,
         forward_scalings=book.forward_scalings,
     )
@@ -233,13 +236,16 @@ def _standing(lessons: Mapping[str, Lesson], disabled: Mapping[str, LessonState]
     )
 
 
-def _knobs(lessons: Mapping[str, Lesson]) -> tuple[Knob, ...]:
-    """The trader's own value of every threshold that was ever nominated, retired or not: by induction the first."""
+def _knobs(known: Iterable[Knob], lessons: Mapping[str, Lesson]) -> tuple[Knob, ...]:
+    """Known values of the trader's own, and those of thresholds that are new: what is known is never overwritten.
+
+    A lesson does not keep it: nominated anew, it may be about another signal, or about what an override had moved.
+    """
     found = {
         (lesson.group, lesson.lever, lesson.lever_signal): lesson.lever_neutral
         for _, lesson in sorted(lessons.items())
         if lesson.lever_neutral is not None
-    }
+    } | {(knob.group, knob.lever, knob.signal): knob.neutral for knob in known}
     return tuple(
         Knob(group=group, lever=lever, signal=signal, neutral=neutral)
         for (group, lever, signal), neutral in sorted(found.items())

@@ -13,6 +13,7 @@ from learning.findings import Candidate, Findings, GroupAdds, GroupTest, Knob, L
 from learning.half_life import HalfLife
 from learning.lessons import Forward, lesson_id, nominated
 from learning.parameters import Parameters
+from tables.book import BOOK_KEY, BookState, stored_book
 from tests.laws.examples import DAY_MS, EPOCH_MS, START_MS, some_evidence, some_stats, strong
 
 PARAMETERS = Parameters(insignificant_epochs=2, rest_ms=EPOCH_MS)
@@ -209,6 +210,26 @@ def test_a_threshold_remembers_its_signal_and_where_it_rests() -> None:
     retired = msgspec.structs.replace(lesson, state="retired")
     after = decision(msgspec.structs.replace(book, lessons={lesson.id: retired}))
     assert (after.levers, after.knobs) == ((), known), "what was moved once may have been logged moved"
+
+
+def test_a_threshold_on_another_signal_leaves_the_first_knob_known() -> None:
+    lever, at_ms = "signal_thresholds.wait_for_signal", START_MS + 2 * EPOCH_MS
+    first = levers_found(a_lever(lever, 0.6, basis="signal", signal="DX", neutral=0.25))
+    lessons = {
+        name: msgspec.structs.replace(lesson, state="retired", changed_at_ms=START_MS)
+        for name, lesson in first.lessons.items()
+    }
+    book = msgspec.structs.replace(first, lessons=lessons)
+    for signal, neutral in (("OX", 0.4), ("DX", 0.5)):
+        found = a_lever(lever, 0.7, basis="signal", signal=signal, neutral=neutral)
+        test = msgspec.structs.replace(first.tests[GROUPS[0]], levers=(found,))
+        after = close_epoch(book, [Findings(partition=0, epoch_at_ms=at_ms, tests=(test,))], PARAMETERS)
+        assert [lesson.lever_signal for lesson in after.lessons.values()] == [signal], "the lesson is one"
+        state = BookState()
+        state.apply(BOOK_KEY, stored_book(after))
+        assert state.book is not None
+        known = {knob.signal: knob.neutral for knob in decision(state.book).knobs}
+        assert known == {"DX": 0.25} | ({"OX": 0.4} if signal == "OX" else {})
 
 
 def test_everything_looked_at_is_paid_for() -> None:
