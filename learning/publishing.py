@@ -148,6 +148,7 @@ def commanded(
     *,
     offset: int,
     at_ms: int,
+    unread: str = "",
 ) -> Step | None:
     """What an operator's command does to a module; None for one that was heard before.
 
@@ -161,11 +162,13 @@ def commanded(
         The snapshot of `version_asked`, as the history has it; None if it has none.
     terms, offset, at_ms
         As of `drafted`.
+    unread
+        Why the history has it and it could not be read; empty if it could.
     """
     if command.id in state.commands:
         return None
     state = noted(state, command.id, offset)
-    no = _objection(state, module, command, kept, terms)
+    no: tuple[Outcome, str] | None = ("refused", unread) if unread else _objection(state, module, command, kept, terms)
     if no is not None:
         outcome, reason = no
         return Step(state=state, event=_of_command(command, module, outcome, reason=reason))

@@ -19,7 +19,7 @@ import structlog
 
 from learning.commands import SnapshotCommand
 from learning.publishing import Published, Step, Terms, commanded, drafted, kept_at, oversized, version_asked
-from leverloop.errors import Unavailable
+from leverloop.errors import BadConfig, Unavailable
 from leverloop.heartbeat import encode_heartbeat, heartbeat_key
 from leverloop.patterns import MODULES, Module
 from leverloop.snapshot import Snapshot, encode_snapshot
@@ -29,7 +29,7 @@ from streams.topics import CONTROL_EVENTS, DRAFTS, OVERRIDES, SNAPSHOTS
 from tables.announced import AnnouncedState, stored_announced
 from tables.partitioned import PartitionedTable
 
-__all__ = ["ReadBack", "history_key", "publish", "step_of", "targets"]
+__all__ = ["ReadBack", "history_key", "kept_snapshot", "publish", "step_of", "targets"]
 
 _LOG = structlog.get_logger(__name__)
 
@@ -102,8 +102,9 @@ class _Publisher:
         if record.offset < state.offset:
             return
         if record.offset > state.offset:
-            kept = await _kept(state, message, self._read_back)
-            step = step_of(state, module, message, kept, self._terms, offset=record.offset, at_ms=self._now_ms())
+            kept, unread = await kept_snapshot(state, message, self._read_back)
+            at_ms = self._now_ms()
+            step = step_of(state, module, message, kept, self._terms, offset=record.offset, at_ms=at_ms, unread=unread)
             if step is None:
                 return
             state = await self._written(module, step)
@@ -156,25 +157,32 @@ def step_of(
     *,
     offset: int,
     at_ms: int,
+    unread: str = "",
 ) -> Step | None:
     """What a message does to a module; None if it was heard before."""
     if isinstance(message, SnapshotCommand):
-        return commanded(state, module, message, kept, terms, offset=offset, at_ms=at_ms)
+        return commanded(state, module, message, kept, terms, offset=offset, at_ms=at_ms, unread=unread)
     if message.snapshot is None:
         return oversized(state, module, message.epoch_at_ms, message.size_bytes, terms, offset=offset)
     return drafted(state, message.snapshot, terms, offset=offset, at_ms=at_ms)
 
 
-async def _kept(state: Published, message: OnDrafts, read_back: ReadBack) -> Snapshot | None:
-    """Snapshot that a command names, however long the log takes to answer."""
+async def kept_snapshot(state: Published, message: OnDrafts, read_back: ReadBack) -> tuple[Snapshot | None, str]:
+    """Snapshot that a command names, however long the log takes to answer; or why it stands there and is not read."""
     version = version_asked(state, message) if isinstance(message, SnapshotCommand) else None
     while version is not None:
+        about = f"version {version} of {message.module}"
         try:
             raw = await read_back(state.kept[version])
+            found = None if raw is None else msgspec.json.decode(raw, type=Snapshot)
         except Unavailable as away:
             _LOG.warning("history_unavailable", reason=str(away), version=version)
             await asyncio.sleep(away.retry_after_s)
+        except BadConfig as bad:
+            return None, f"{about} cannot be read back: {bad}"
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            return None, f"{about} is of a format that this release does not read ({error})"
         else:
-            found = None if raw is None else msgspec.json.decode(raw, type=Snapshot)
-            return found if found is not None and (found.module, found.version) == (message.module, version) else None
-    return None
+            is_it = found is not None and (found.module, found.version) == (message.module, version)
+            return (found if is_it else None), ""
+    return None, ""

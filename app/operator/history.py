@@ -149,7 +149,7 @@ async def read_version(broker_url: str, module: Module, version: int | None) -> 
     Raises
     ------
     BadConfig
-        If it is not kept: names those that are.
+        If it is not kept: names those that are. If it is of a format that this release does not read.
     """
     if version is None:
         state = (await read_modules(broker_url)).get(module)
@@ -165,7 +165,13 @@ async def read_version(broker_url: str, module: Module, version: int | None) -> 
         kept.append(record.key or b"")
     if found is None:
         raise BadConfig(f"version {version} of {module} is not kept: {_range(module, kept)}")
-    return _SNAPSHOT.decode(found)
+    try:
+        return _SNAPSHOT.decode(found)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise BadConfig(
+            f"version {version} of {module} is of a format that this release does not read ({error}): take another "
+            "(leverloop overrides list), or the release that wrote it"
+        ) from error
 
 
 async def module_of(broker_url: str, named: str | None) -> Module:
