@@ -64,7 +64,6 @@ class BlockingLiveBook:
         self._live: Final = live
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
-        self._error: BaseException | None = None
 
     @property
     def book(self) -> OverrideBook:
@@ -103,13 +102,11 @@ class BlockingLiveBook:
         ------
         Unavailable
             After `timeout_s` seconds, with the last problem.
-        LeverloopError
-            What ended the thread, if something did.
+        Exception
+            What ended the following, if something did.
         """
         if self._loop is None:
             raise InvariantBroken("the live book is not open: use it with `with`")
-        if self._error is not None:
-            raise self._error
         return asyncio.run_coroutine_threadsafe(self._live.wait_until(holds, timeout_s), self._loop).result()
 
     def close(self) -> None:
@@ -141,7 +138,7 @@ class BlockingLiveBook:
     def _serve(self, loop: asyncio.AbstractEventLoop) -> None:
         asyncio.set_event_loop(loop)
         running = loop.create_task(self._live.run())
-        running.add_done_callback(self._ended)
+        running.add_done_callback(_seen)
         try:
             loop.run_forever()
             loop.run_until_complete(asyncio.wait([running]))  # the feed is closed: it ends by itself
@@ -149,5 +146,8 @@ class BlockingLiveBook:
             loop.run_until_complete(loop.shutdown_default_executor())
             loop.close()
 
-    def _ended(self, running: asyncio.Task[None]) -> None:
-        self._error = None if running.cancelled() else running.exception()
+
+def _seen(running: asyncio.Task[None]) -> None:
+    """Take note of how it ended: the live book has logged it, and tells those who wait."""
+    if not running.cancelled():
+        running.exception()

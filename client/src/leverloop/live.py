@@ -87,6 +87,7 @@ class LiveBook:
         self._holds_for_ms = 0  # from the publishing of what stands, or from a heartbeat, to its end
         self._reader_pid: int | None = None
         self._no_reader: str | None = None
+        self._ended_by: Exception | None = None
         self.last_problem: str | None = None
         """Why the last record was refused or the feed does not answer; None once a good one has come."""
         self.disk_problem: str | None = None
@@ -121,16 +122,25 @@ class LiveBook:
         return Resolution(reason="STALE", snapshot_version=self._book.version, problem=problem)
 
     async def run(self) -> None:
-        """Follow the feed until it is closed; an unavailable feed is asked again, everything else is raised."""
-        self._reader_pid, self._no_reader = os.getpid(), None
+        """Follow the feed until it is closed; an unavailable feed is asked again, everything else is raised.
+
+        What is raised is logged as an error and told to those who wait: who runs it as a task need not look.
+        """
+        self._reader_pid, self._no_reader, self._ended_by = os.getpid(), None, None
         try:
             await self._begin()
             await self._read_on()
         except BaseException as error:
             self._no_reader = f"run() has ended: {type(error).__name__}: {error}"
+            if isinstance(error, Exception):  # else somebody ended it
+                self._ended_by, self.last_problem = error, self._no_reader
+                _LOG.error("overrides_ended module=%s: %s", self._module, self._no_reader, exc_info=error)
             raise
         else:
             self._no_reader = "run() has ended: the feed was closed"
+        finally:
+            async with self._swapped:
+                self._swapped.notify_all()
 
     def close(self) -> None:
         """End a `run` that waits to ask an unavailable feed again; one that reads ends when its feed is closed."""
@@ -153,21 +163,29 @@ class LiveBook:
         Raises
         ------
         Unavailable
-            After `timeout_s` seconds, with the last problem.
+            After `timeout_s` seconds, with the last problem; at once, where `run` has ended without an error.
+        Exception
+            What ended `run`, if something did.
         """
         await self.wait_until(lambda book: book.snapshot is not None, timeout_s)
 
     async def wait_until(self, holds: Callable[[OverrideBook], bool], timeout_s: float) -> OverrideBook:
-        """Return the book that stands as soon as something holds of it; Unavailable after `timeout_s` seconds."""
+        """Return the book that stands as soon as something holds of it; raises as `wait_ready`."""
+        await asyncio.sleep(0)  # a second run() that was made a task just now has not begun yet
         try:
             async with asyncio.timeout(timeout_s), self._swapped:
-                await self._swapped.wait_for(lambda: holds(self._book))
-                return self._book
+                await self._swapped.wait_for(lambda: holds(self._book) or self._no_reader is not None)
         except TimeoutError as error:
             why = self.last_problem or "no record has come"
             raise Unavailable(
                 f"override book of {self._module}: not as awaited within {timeout_s} s ({why})"
             ) from error
+        book = self._book
+        if holds(book):
+            return book
+        if self._ended_by is not None:
+            raise self._ended_by
+        raise Unavailable(f"override book of {self._module}: not as awaited, and {self._no_reader}")
 
     async def _follow(self) -> None:
         while not self._closing.is_set():
