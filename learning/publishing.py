@@ -22,7 +22,18 @@ from leverloop.errors import BadInput
 from leverloop.patterns import Module
 from leverloop.snapshot import Flags, OperatorCommand, Snapshot, encode_snapshot, sealed, validate
 
-__all__ = ["Published", "Step", "Terms", "commanded", "drafted", "kept_at", "noted", "oversized", "version_asked"]
+__all__ = [
+    "Published",
+    "Step",
+    "Terms",
+    "commanded",
+    "drafted",
+    "kept_at",
+    "noted",
+    "oversized",
+    "unwritten",
+    "version_asked",
+]
 
 _KEPT_VERSIONS = 1_000
 """Versions whose place in the history is remembered: 90 days of epochs are 360."""
@@ -107,16 +118,8 @@ def drafted(state: Published, draft: Snapshot, terms: Terms, *, offset: int, at_
     return Step(state=state, written=written, announced=written, event=_of_epoch(written, "announced"))
 
 
-def oversized(
-    state: Published, module: Module, epoch_at_ms: int, size_bytes: int, terms: Terms, *, offset: int
-) -> Step:
-    """What a draft does that was too large to be written at all."""
-    state = msgspec.structs.replace(state, offset=offset)
-    try:
-        require_size(size_bytes, terms.limits)
-        reason = f"snapshot: {size_bytes} bytes, too large for its topic"
-    except BadInput as bad:
-        reason = str(bad)
+def unwritten(state: Published, module: Module, epoch_at_ms: int, reason: str, *, offset: int) -> Step:
+    """What a draft does of which there is no snapshot to be written, for this reason."""
     event = ControlEvent(
         id=_epoch_id(module, epoch_at_ms),
         command="epoch",
@@ -125,7 +128,16 @@ def oversized(
         module=module,
         epoch_at_ms=epoch_at_ms,
     )
-    return Step(state=msgspec.structs.replace(state, refusal=reason), event=event)
+    return Step(state=msgspec.structs.replace(state, offset=offset, refusal=reason), event=event)
+
+
+def oversized(size_bytes: int, terms: Terms) -> str:
+    """Why a draft of so many bytes was not written."""
+    try:
+        require_size(size_bytes, terms.limits)
+    except BadInput as bad:
+        return str(bad)
+    return f"snapshot: {size_bytes} bytes, too large for its topic"
 
 
 def version_asked(state: Published, command: SnapshotCommand) -> int | None:

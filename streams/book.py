@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from functools import partial
+from typing import Any, Final
 
 import faust
 import msgspec
 
 from learning.book import Book, close_epoch, commanded, decision, opened
 from learning.commands import LessonCommand
+from learning.lessons import Lesson
 from learning.movement import Limits
 from learning.overrides import snapshot
 from learning.parameters import Parameters
 from learning.progress import PROPOSAL
-from leverloop.patterns import MODULES
-from leverloop.snapshot import encode_snapshot
+from leverloop.errors import BadInput
+from leverloop.patterns import MODULES, Module
+from leverloop.snapshot import Snapshot, encode_snapshot
 from streams.codec import Draft, decode_findings, encode
 from streams.records import raw_topic, record_of
 from streams.topics import CONTROL_EVENTS, DRAFTS, FINDINGS, LESSON_EVENTS, LESSONS, OUTCOMES
@@ -23,6 +26,9 @@ from tables.book import BOOK_KEY, BookState, pending_key, stored_book
 from tables.partitioned import PartitionedTable
 
 __all__ = ["book", "drafts_of", "next_book"]
+
+_NAMED: Final = 3
+"""Lessons that a refusal names."""
 
 
 def book(
@@ -97,21 +103,27 @@ def _told(now: Book, drafts: Iterable[Draft], partitions: int) -> Iterator[tuple
 def drafts_of(
     now: Book, parameters: Parameters, config_hash: str, engine_version: str, limits: Limits
 ) -> Iterator[Draft]:
-    """Draft of each module that has groups, once an epoch was closed."""
+    """Draft of each module that has groups, once an epoch was closed; its reason says why if it can have none."""
+    made = partial(
+        snapshot,
+        version=now.version,
+        epoch_at_ms=now.epoch_at_ms,
+        config_hash=config_hash,
+        engine_version=engine_version,
+        parameters=parameters,
+        factors=now.factors,
+        size_scale=now.size_scale,
+        input_offsets=now.input_offsets,
+    )
     for module in MODULES if now.version else ():
         if any(part.group.startswith(f"{module}.") for part in now.baselines):
-            found = snapshot(
-                module,
-                [now.lessons[name] for name in sorted(now.lessons) if now.lessons[name].module == module],
-                version=now.version,
-                epoch_at_ms=now.epoch_at_ms,
-                config_hash=config_hash,
-                engine_version=engine_version,
-                parameters=parameters,
-                factors=now.factors,
-                size_scale=now.size_scale,
-                input_offsets=now.input_offsets,
-            )
+            lessons = [now.lessons[name] for name in sorted(now.lessons) if now.lessons[name].module == module]
+            try:
+                found = made(module, lessons)
+            except BadInput as bad:
+                reason = f"{bad}; {_to_blame(made, module, lessons)}"
+                yield Draft(module=module, epoch_at_ms=now.epoch_at_ms, size_bytes=0, snapshot=None, reason=reason)
+                continue
             size_bytes = len(encode_snapshot(found))
             fits = size_bytes <= limits.max_bytes
             yield Draft(
@@ -120,3 +132,17 @@ def drafts_of(
                 size_bytes=size_bytes,
                 snapshot=found if fits else None,
             )
+
+
+def _to_blame(made: Callable[[Module, list[Lesson]], Snapshot], module: Module, lessons: Iterable[Lesson]) -> str:
+    """Which lessons no snapshot can be made of, and what to do."""
+    blamed: list[str] = []
+    for lesson in lessons:
+        try:
+            made(module, [lesson])
+        except BadInput:
+            blamed.append(lesson.id)
+    if not blamed:
+        return "no lesson alone is to blame"
+    more = f" and {len(blamed) - _NAMED} more" if len(blamed) > _NAMED else ""
+    return f"lessons {', '.join(blamed[:_NAMED])}{more}: `leverloop lessons disable` takes one out"

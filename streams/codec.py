@@ -54,12 +54,14 @@ class EpochMarker(msgspec.Struct, frozen=True, kw_only=True, tag_field="command"
 
 
 class Draft(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="draft"):
-    """A snapshot that the book proposes; one that is too large for the topic is only spoken of."""
+    """A snapshot that the book proposes; one that is too large for the topic, or none at all, is only spoken of."""
 
     module: Module
     epoch_at_ms: int
     size_bytes: int
     snapshot: Snapshot | None
+    reason: str = ""
+    """Why the lessons make no snapshot; empty if they do, or it is too large."""
 
 
 class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):

@@ -18,7 +18,7 @@ import msgspec
 import structlog
 
 from learning.commands import SnapshotCommand
-from learning.publishing import Published, Step, Terms, commanded, drafted, kept_at, oversized, version_asked
+from learning.publishing import Published, Step, Terms, commanded, drafted, kept_at, oversized, unwritten, version_asked
 from leverloop.errors import BadConfig, Unavailable
 from leverloop.heartbeat import encode_heartbeat, heartbeat_key
 from leverloop.patterns import MODULES, Module
@@ -163,7 +163,8 @@ def step_of(
     if isinstance(message, SnapshotCommand):
         return commanded(state, module, message, kept, terms, offset=offset, at_ms=at_ms, unread=unread)
     if message.snapshot is None:
-        return oversized(state, module, message.epoch_at_ms, message.size_bytes, terms, offset=offset)
+        reason = message.reason or oversized(message.size_bytes, terms)
+        return unwritten(state, module, message.epoch_at_ms, reason, offset=offset)
     return drafted(state, message.snapshot, terms, offset=offset, at_ms=at_ms)
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from learning.commands import SnapshotCommand
 from learning.movement import Limits
-from learning.publishing import Published, Step, Terms, commanded, drafted, kept_at, oversized
+from learning.publishing import Published, Step, Terms, commanded, drafted, kept_at, oversized, unwritten
 from leverloop.snapshot import Snapshot
 from leverloop.testing import AT_MS, make_override, make_snapshot
 
@@ -111,9 +111,10 @@ def test_a_draft_that_goes_too_far_is_refused_and_can_be_wanted_all_the_same() -
 
 def test_a_draft_that_is_too_large_is_refused(desk: Desk) -> None:
     small = msgspec.structs.replace(TERMS, limits=Limits(max_bytes=1_024))
-    step = oversized(desk.state, "pm", AT_MS, 4_096, small, offset=9)
+    step = unwritten(desk.state, "pm", AT_MS, oversized(4_096, small), offset=9)
     assert (step.event.outcome, step.written, step.state.version) == ("refused", None, 3)
     assert "LEVERLOOP_SNAPSHOT_MAX_BYTES" in step.state.refusal
+    assert oversized(4_096, TERMS) == "snapshot: 4096 bytes, too large for its topic"
     desk.terms = small
     assert outcome(desk.epoch(1.08, 4))[0] == "refused"
     assert desk.size == 1.06

@@ -1,5 +1,6 @@
 """Book stage: an epoch is closed when every partition has spoken of it (spec section 10)."""
 
+import math
 from collections.abc import Iterable
 
 import msgspec
@@ -10,12 +11,13 @@ from hypothesis import strategies as st
 from learning.baseline import GroupBaseline
 from learning.book import Book
 from learning.findings import Findings
+from learning.lessons import Lesson, nominated
 from learning.movement import Limits
 from learning.parameters import Parameters
 from streams.book import drafts_of, next_book
-from streams.codec import decode_drafts, encode
+from streams.codec import Draft, decode_drafts, encode
 from tables.book import BOOK_KEY, BookState, pending_key, stored_book
-from tests.laws.examples import EPOCH_MS, START_MS
+from tests.laws.examples import EPOCH_MS, START_MS, some_evidence
 
 PARAMETERS = Parameters()
 FIRST = START_MS + EPOCH_MS
@@ -86,3 +88,32 @@ def test_a_draft_that_is_too_large_for_its_topic_is_only_spoken_of() -> None:
     (told,) = drafts_of(closed, PARAMETERS, "hash", "engine", Limits(max_bytes=whole.size_bytes - 1))
     assert (told.snapshot, told.size_bytes, told.epoch_at_ms) == (None, whole.size_bytes, START_MS)
     assert decode_drafts(encode(told)) == told
+
+
+def active(bucket: str, size_mult: float) -> Lesson:
+    lesson, _ = nominated(
+        "pm_strength", "pm", "pm.up.S1.a|entry", {"bucket": bucket}, some_evidence(), epoch_at_ms=START_MS, ordinal=1
+    )
+    return msgspec.structs.replace(lesson, state="active", levers={"size_mult": size_mult})
+
+
+@pytest.mark.parametrize("size_mult", [math.nan, math.inf, -math.inf])
+def test_a_draft_of_a_lesson_with_no_number_is_only_spoken_of_and_names_the_lesson(size_mult: float) -> None:
+    parts = tuple(
+        GroupBaseline(group=f"{pattern}|{category}", category=f"{pattern[:2]}|{category}", segments=())
+        for pattern, category in (("pm.up.S1.a", "entry"), ("dm.alloc.new.buy", "allocation"))
+    )
+    good, bad = active("micro", 1.02), active("mid", size_mult)
+    closed = Book(epoch_at_ms=START_MS, version=1, baselines=parts, lessons={each.id: each for each in (good, bad)})
+    drafts = {draft.module: draft for draft in drafts_of(closed, PARAMETERS, "hash", "engine", Limits())}
+    told = drafts["pm"]
+    assert (told.snapshot, told.epoch_at_ms) == (None, START_MS)
+    assert told.reason.startswith("snapshot: expected a snapshot of schema version 1 (Expected `float`, got `null`")
+    assert told.reason.endswith(f"; lessons {bad.id}: `leverloop lessons disable` takes one out")
+    assert decode_drafts(encode(told)) == told
+    assert (drafts["dm"].snapshot is not None, drafts["dm"].reason) == (True, "")
+
+
+def test_a_draft_from_before_drafts_had_reasons_is_read() -> None:
+    old = b'{"kind":"draft","module":"pm","epoch_at_ms":1,"size_bytes":9,"snapshot":null}'
+    assert decode_drafts(old) == Draft(module="pm", epoch_at_ms=1, size_bytes=9, snapshot=None)

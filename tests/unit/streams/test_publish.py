@@ -37,6 +37,13 @@ def test_each_kind_of_message_has_its_step() -> None:
     refused = step_of(drafted.state, "pm", spoken_of, None, TERMS, offset=4, at_ms=AT_MS)
     assert refused is not None
     assert (refused.event.outcome, refused.written, refused.state.standing) == ("refused", None, drafted.announced)
+    assert refused.event.reason.startswith("snapshot: expected at most 30.00 MiB")
+    none = Draft(module="pm", epoch_at_ms=AT_MS, size_bytes=0, snapshot=None, reason="a lever that is no number")
+    refused = step_of(drafted.state, "pm", none, None, TERMS, offset=4, at_ms=AT_MS)
+    assert refused is not None
+    assert (refused.event.outcome, refused.event.reason, refused.state.refusal, refused.state.standing) == (
+        "refused", none.reason, none.reason, drafted.announced,
+    )  # fmt: skip
     killed = step_of(drafted.state, "pm", KILL, None, TERMS, offset=5, at_ms=AT_MS)
     assert killed is not None
     assert killed.announced is not None
