@@ -20,7 +20,7 @@ from learning.epochs import MONDAY_AT_THREE_MS, is_due
 from learning.execution.phase_scaling import FamilyScaling, scalings
 from learning.factors import FactorMember, factors, redundant_with
 from learning.findings import SIZE_UNITS, AcceptedLesson, DaySums, Decided, Findings, GroupTest, Knob, StandingLever
-from learning.lessons import LIVE, Forward, Lesson, LessonEvent, LessonState, absorbed, reviewed
+from learning.lessons import LIVE, Forward, Lesson, LessonEvent, LessonState, absorbed, reviewed, unseen
 from learning.levers import stepped
 from learning.nomination import Nomination, best_lesson, best_lever
 from learning.parameters import DAY_MS, Parameters
@@ -194,6 +194,8 @@ def _reviewed(
                 regime_at_ms=regimes.get(name),
                 confirmed=book.confirmed.get(_kind(lesson), 0),
             )
+        elif lesson.state != "retired":
+            lesson, event = unseen(lesson, book.epoch_at_ms + parameters.epoch_ms, regimes.get(name), parameters)
         lessons[name] = lesson
         events.extend([event] if event else [])
     return lessons, events

@@ -31,6 +31,7 @@ __all__ = [
     "lesson_id",
     "nominated",
     "reviewed",
+    "unseen",
 ]
 
 LessonState = Literal["candidate", "active", "dormant", "retired", "disabled"]
@@ -247,6 +248,24 @@ def reviewed(
         return lesson, None
     state, reason = change
     return changed(lesson, state, reason, evidence.epoch_at_ms)
+
+
+def unseen(
+    lesson: Lesson, epoch_at_ms: int, regime_at_ms: int | None, parameters: Parameters
+) -> tuple[Lesson, LessonEvent | None]:
+    """Return a lesson of which nothing is known at an epoch, and the event if that ends it.
+
+    Its group is gone, its trades are forgotten, or there are no others to compare them with. While its regime is away
+    it may wait, but not for longer than any trade is remembered. Source: spec section 7.
+    """
+    last_closed_at_ms = lesson.evidence.stats.last_closed_at_ms
+    silent_ms = (epoch_at_ms if regime_at_ms is None else regime_at_ms) - last_closed_at_ms
+    if lesson.state == "candidate" and epoch_at_ms - lesson.created_at_ms > parameters.candidate_ms:
+        return changed(lesson, "retired", "not_confirmed", epoch_at_ms)
+    is_forgotten = epoch_at_ms - last_closed_at_ms > parameters.outcome_keep_ms
+    if lesson.state in LIVE and (silent_ms > parameters.unseen_ms or is_forgotten):
+        return changed(lesson, "retired", "no_trade_matched", epoch_at_ms)
+    return lesson, None
 
 
 def changed(lesson: Lesson, state: LessonState, reason: str, at_ms: int) -> tuple[Lesson, LessonEvent]:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from learning.book import Book, close_epoch, decision, opened
 from learning.factors import trade_sketch
 from learning.findings import SIZE_UNITS, Candidate, Findings, GroupTest
-from learning.lessons import LIVE, Forward, lesson_id, nominated
+from learning.lessons import LIVE, Forward, LessonState, lesson_id, nominated
 from learning.overrides import snapshot
 from learning.parameters import Parameters
 from leverloop.diagnosis import check_finite
@@ -269,3 +269,17 @@ def test_the_whole_book_moves_sizes_no_further_than_its_cap(
     ).pattern_strength_overrides  # fmt: skip
     assert told.levers["size_mult"] - 1.0 == pytest.approx(book.size_scale * (size - 1.0))
     assert told.levers["entry_aggression_mult"] == 1.1
+
+
+@pytest.mark.parametrize(
+    ("state", "epochs", "reason"), [("candidate", 4 * 365, "not_confirmed"), ("active", 4 * 30, "no_trade_matched")]
+)
+def test_a_lesson_whose_group_has_died_does_not_stand_for_ever(state: LessonState, epochs: int, reason: str) -> None:
+    lesson, _ = nominated("pm_strength", "pm", GROUPS[0], SCOPES[0], some_evidence(), epoch_at_ms=START_MS, ordinal=1)
+    book = Book(epoch_at_ms=START_MS, lessons={lesson.id: msgspec.structs.replace(lesson, state=state)})
+    ended = []
+    for number in range(1, epochs + 3):
+        book = close_epoch(book, [Findings(partition=0, epoch_at_ms=book.epoch_at_ms + EPOCH_MS)], PARAMETERS)
+        ended += [(number, event.from_state, event.to_state, event.reason) for event in book.events]
+    assert ended == [(epochs + 1, state, "retired", reason)]
+    assert decision(book).lessons == ()

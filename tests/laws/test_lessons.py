@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from learning.forward import level
 from learning.half_life import HalfLife
-from learning.lessons import Evidence, Forward, Lesson, LessonState, activation_e, lesson_id, reviewed
+from learning.lessons import Evidence, Forward, Lesson, LessonState, activation_e, lesson_id, reviewed, unseen
 from learning.parameters import Parameters
-from tests.laws.examples import EPOCH_MS, START_MS, some_evidence, some_stats, strong
+from tests.laws.examples import DAY_MS, EPOCH_MS, START_MS, some_evidence, some_stats, strong
 from tests.laws.strategies import evidences
 
 PARAMETERS = Parameters(insignificant_epochs=2, rest_ms=EPOCH_MS)
@@ -173,3 +173,27 @@ def test_the_history_of_an_edge_has_a_point_a_day_and_its_first_for_ever() -> No
     points = lesson.edge_history
     assert (points[0], len(points)) == ((START_MS + EPOCH_MS, 1.0), 200)
     assert sorted({at_ms // 86_400_000 for at_ms, _ in points}) == [at_ms // 86_400_000 for at_ms, _ in points]
+
+
+days = st.integers(0, 500)
+
+
+@given(st.sampled_from(("candidate", "active", "dormant", "disabled")), days, days, days, st.none() | days)
+def test_a_lesson_that_nothing_is_known_of_ends(
+    state: LessonState, now: int, created: int, closed: int, regime: int | None
+) -> None:
+    """Of a candidate after a year; of others after 30 days of its regime, or when its trades are forgotten."""
+    stats = some_stats(last_closed_at_ms=closed * DAY_MS)
+    lesson = alive(state=state, created_at_ms=created * DAY_MS, evidence=some_evidence(stats))
+    after, event = unseen(lesson, now * DAY_MS, None if regime is None else regime * DAY_MS, PARAMETERS)
+    ends = {
+        "candidate": now - created > 365,
+        "disabled": False,
+    }.get(state, (now if regime is None else regime) - closed > 30 or now - closed > 365)
+    if not ends:
+        assert (after, event) == (lesson, None)
+        return
+    reason = "not_confirmed" if state == "candidate" else "no_trade_matched"
+    assert (after.state, after.reason, after.changed_at_ms) == ("retired", reason, now * DAY_MS)
+    assert event is not None
+    assert (event.from_state, event.to_state, event.epoch_at_ms) == (state, "retired", now * DAY_MS)
