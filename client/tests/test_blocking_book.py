@@ -1,5 +1,7 @@
 """A live book in a thread: follows, says what it says, ends when it is told to."""
 
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -125,6 +127,47 @@ def test_it_ends_while_it_waits_to_ask_again() -> None:
     live = BlockingLiveBook(feed, LiveBook(feed, "pm"))
     with ending(live):
         assert told(live) == "pm: no broker"
+
+
+_FORK = """
+import os, sys
+from leverloop.blocking_book import open_blocking_book
+from leverloop.emit.blocking import BlockingEmitter
+from leverloop.errors import InvariantBroken
+from leverloop.testing import MemoryEmitter
+
+def asked(call):
+    try:
+        call()
+    except InvariantBroken as error:
+        return str(error)
+
+with open_blocking_book(f"file://{sys.argv[1]}/none.json", "pm") as live, BlockingEmitter(MemoryEmitter()) as emitter:
+    child = os.fork()
+    if child == 0:
+        said = [asked(lambda: live.wait_ready(3600.0)), asked(emitter.flush)]
+        live.close()
+        emitter.close()
+        said += [asked(lambda: live.wait_ready(3600.0)), asked(emitter.flush)]
+        os.write(1, "".join(f"{line}\\n" for line in said).encode())
+        os._exit(0)
+    os.waitpid(child, 0)
+    emitter.flush()
+print("parent has ended")
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no fork")
+def test_the_child_of_a_fork_waits_for_no_thread_of_its_parent(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", _FORK, str(tmp_path)]
+    ran = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30)
+    assert ran.stdout.splitlines() == [
+        "the live book was opened before a fork: open one in each process",
+        "the emitter was opened before a fork: open an emitter in each process",
+        "the live book is not open: use it with `with`",
+        "the emitter is not open: use it with `with`",
+        "parent has ended",
+    ]
 
 
 def test_it_is_used_with_with(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -64,6 +65,7 @@ class BlockingLiveBook:
         self._live: Final = live
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
+        self._pid = 0
 
     @property
     def book(self) -> OverrideBook:
@@ -104,15 +106,19 @@ class BlockingLiveBook:
             After `timeout_s` seconds, with the last problem.
         Exception
             What ended the following, if something did.
+        InvariantBroken
+            When it is not open, or was opened before a fork: the thread is not in the child.
         """
         if self._loop is None:
             raise InvariantBroken("the live book is not open: use it with `with`")
+        if self._pid != os.getpid():
+            raise InvariantBroken("the live book was opened before a fork: open one in each process")
         return asyncio.run_coroutine_threadsafe(self._live.wait_until(holds, timeout_s), self._loop).result()
 
     def close(self) -> None:
-        """End the thread; from then on every answer is STALE."""
+        """End the thread; from then on every answer is STALE. In the child of a fork there is none to end."""
         loop, thread, self._loop, self._thread = self._loop, self._thread, None, None
-        if loop is None or thread is None:
+        if loop is None or thread is None or self._pid != os.getpid():
             return
         asyncio.run_coroutine_threadsafe(self._feed.close(), loop).result()
         loop.call_soon_threadsafe(self._live.close)
@@ -124,6 +130,7 @@ class BlockingLiveBook:
         if self._loop is not None:
             raise InvariantBroken("the live book is open already")
         loop = self._loop = asyncio.new_event_loop()
+        self._pid = os.getpid()
         # A daemon: a program that ends without closing must not hang.
         self._thread = threading.Thread(target=self._serve, args=(loop,), name="leverloop live book", daemon=True)
         self._thread.start()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from collections.abc import Coroutine
 from types import TracebackType
@@ -41,6 +42,7 @@ class BlockingEmitter:
         self._emitter: Final = emitter
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
+        self._pid = 0
 
     def log_action(self, action: ActionLogged) -> None:
         """Take an action, as the emitter does."""
@@ -59,8 +61,11 @@ class BlockingEmitter:
         return self._emitter.status()
 
     def close(self) -> None:
-        """Flush, close, and end the thread; raise as the emitter does."""
+        """Flush, close, and end the thread; raise as the emitter does. In the child of a fork: nothing of that."""
         if self._loop is None:
+            return
+        if self._pid != os.getpid():
+            self._loop = self._thread = None
             return
         try:
             self._done(self._emitter.close())
@@ -72,6 +77,7 @@ class BlockingEmitter:
         if self._loop is not None:
             raise InvariantBroken("the emitter is open already")
         loop = self._loop = asyncio.new_event_loop()
+        self._pid = os.getpid()
         # A daemon: a program that ends without closing must not hang; what it logged is in the buffer on disk.
         self._thread = threading.Thread(target=_serve, args=(loop,), name="leverloop emitter loop", daemon=True)
         self._thread.start()
@@ -92,6 +98,9 @@ class BlockingEmitter:
         if self._loop is None:
             work.close()
             raise InvariantBroken("the emitter is not open: use it with `with`")
+        if self._pid != os.getpid():
+            work.close()
+            raise InvariantBroken("the emitter was opened before a fork: open an emitter in each process")
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
     def _end(self) -> None:
