@@ -1,5 +1,6 @@
 """Loading beside a trader: the same book, its turns given back, and a book that is held outlives its end."""
 
+import subprocess
 import sys
 import threading
 
@@ -51,6 +52,39 @@ def test_turns_stay_short_until_the_last_of_several_loads_is_done() -> None:
         thread.join()
         assert sys.getswitchinterval() < usual_s
     assert sys.getswitchinterval() == usual_s
+
+
+_FORK = """
+import os, sys, threading
+from leverloop.loading import short_turns
+
+def load():
+    with short_turns():
+        is_in.set()
+        may_go.wait(10.0)
+
+usual_s, is_in, may_go = sys.getswitchinterval(), threading.Event(), threading.Event()
+thread = threading.Thread(target=load)
+thread.start()
+is_in.wait(10.0)
+child = os.fork()
+if child == 0:
+    forked = sys.getswitchinterval() == usual_s
+    with short_turns():
+        short = sys.getswitchinterval() < usual_s
+    os.write(1, f"{forked} {short} {sys.getswitchinterval() == usual_s}\\n".encode())
+    os._exit(0)
+os.waitpid(child, 0)
+os.write(1, f"{sys.getswitchinterval() < usual_s}\\n".encode())
+may_go.set()
+thread.join()
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no fork")
+def test_the_child_of_a_fork_during_a_load_has_its_usual_turns() -> None:
+    ran = subprocess.run([sys.executable, "-c", _FORK], capture_output=True, text=True, check=True, timeout=60)
+    assert ran.stdout.splitlines() == ["True True True", "True"]
 
 
 def test_a_book_that_somebody_holds_is_whole_after_its_parts_were_let_go() -> None:

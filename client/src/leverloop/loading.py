@@ -7,6 +7,7 @@ millisecond, for as long as something is loaded and for the whole process: no th
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import time
@@ -28,12 +29,20 @@ class _Turns:
     """How many loads are under way, and the interval that their first one found."""
 
     def __init__(self) -> None:
-        self.lock: Final = threading.Lock()
+        self.lock = threading.Lock()
         self.loading_count = 0
         self.usual_s = 0.0
 
+    def forked(self) -> None:
+        """Restore what the first load found: the threads that load are the parent's."""
+        if self.loading_count:
+            sys.setswitchinterval(self.usual_s)
+        self.lock, self.loading_count = threading.Lock(), 0
+
 
 _TURNS: Final = _Turns()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_TURNS.forked)
 
 
 @contextmanager
