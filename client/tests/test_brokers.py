@@ -1,9 +1,13 @@
 """Which broker URLs are understood."""
 
+from collections.abc import Callable
+
 import pytest
 
 from leverloop.brokers import broker_addresses, embedded_path
+from leverloop.emit import open_emitter
 from leverloop.errors import BadConfig
+from leverloop.feeds import open_feed
 
 
 @pytest.mark.parametrize(
@@ -29,6 +33,34 @@ def test_anything_else_is_refused_with_what_was_expected(url: str) -> None:
 def test_a_port_that_is_no_number_is_refused() -> None:
     with pytest.raises(BadConfig, match="broker URL kafka://b1:many: Port could not be cast"):
         broker_addresses("kafka://b1:many")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "kafka://trader:s3cret@b1:9092",
+        "kafka://b1;kafka://trader:s3cret@b2",
+        "kafka://trader:s3/cr;e@t@b1",
+        "trader:s3cret@b1:9092",
+        "kafka://:s3cret@b1",
+        "kafka://trader@b1:many",
+        "kafka://b1?password=s3cret",
+        "http://trader:s3cret@b1",
+    ],
+)
+def test_a_password_is_refused_and_never_shown(url: str) -> None:
+    expected = r"expected kafka://host:port" if "@" not in url else "user name and password are not supported"
+    with pytest.raises(BadConfig, match=expected) as refused:
+        broker_addresses(url)
+    assert not any(secret in str(refused.value) for secret in ("trader", "s3", "e@t"))
+
+
+@pytest.mark.parametrize("opened", [open_feed, open_emitter])
+@pytest.mark.parametrize("url", ["kafka://trader:s3cret@b1:9092", "amqp://trader:s3cret@b1:9092"])
+def test_nor_is_it_where_a_url_is_opened(opened: Callable[[str], object], url: str) -> None:
+    with pytest.raises(BadConfig, match="…@b1:9092: ") as refused:
+        opened(url)
+    assert "s3cret" not in str(refused.value)
 
 
 def test_an_embedded_log_without_a_file_is_refused() -> None:

@@ -8,7 +8,7 @@ from urllib.parse import unquote, urlsplit
 
 from leverloop.errors import BadConfig
 
-__all__ = ["broker_addresses", "embedded_path"]
+__all__ = ["broker_addresses", "embedded_path", "without_secrets"]
 
 _PORT: Final = 9092
 _FORM: Final = "kafka://host:port[;kafka://host:port]"
@@ -20,7 +20,8 @@ def broker_addresses(url: str) -> list[str]:
     Raises
     ------
     BadConfig
-        For anything else, with what was expected.
+        For anything else, with what was expected; also for a URL with a user name or a password, which would
+        be dropped: this client does not log in. They are never shown.
 
     Examples
     --------
@@ -29,18 +30,38 @@ def broker_addresses(url: str) -> list[str]:
     >>> broker_addresses("127.0.0.1:19092")
     ['127.0.0.1:19092']
     """
+    if "@" in url:
+        raise BadConfig(
+            f"broker URL {without_secrets(url)}: user name and password are not supported, expected {_FORM}; "
+            "point it at a listener without authentication"
+        )
     addresses = []
     for part in url.split(";"):
         parsed = urlsplit(part if "://" in part else f"kafka://{part}")
         try:
             port = parsed.port or _PORT
         except ValueError as error:
-            raise BadConfig(f"broker URL {url}: {error}") from error
+            raise BadConfig(f"broker URL {without_secrets(url)}: {error}") from error
         if parsed.scheme != "kafka" or not parsed.hostname or parsed.path.strip("/") or parsed.query:
-            raise BadConfig(f"broker URL {url}: expected {_FORM}")
+            raise BadConfig(f"broker URL {without_secrets(url)}: expected {_FORM}")
         host = f"[{parsed.hostname}]" if ":" in parsed.hostname else parsed.hostname
         addresses.append(f"{host}:{port}")
     return addresses
+
+
+def without_secrets(url: str) -> str:
+    """URL as it may be shown: what stands before an ``@`` or behind a ``?`` may be a password.
+
+    Examples
+    --------
+    >>> without_secrets("kafka://user:p@ss@broker:9092?sasl=x")
+    '…@broker:9092?…'
+    >>> without_secrets("kafka://broker:9092")
+    'kafka://broker:9092'
+    """
+    _, secret, shown = url.rpartition("@")
+    shown, query, _ = shown.partition("?")
+    return f"{'…@' if secret else ''}{shown}{'?…' if query else ''}"
 
 
 def embedded_path(url: str) -> Path | None:
@@ -62,5 +83,5 @@ def embedded_path(url: str) -> Path | None:
         return None
     path = unquote(parts.netloc + parts.path)
     if not path:
-        raise BadConfig(f"broker URL {url}: expected embedded://path/log.db, it names no file")
+        raise BadConfig(f"broker URL {without_secrets(url)}: expected embedded://path/log.db, it names no file")
     return Path(path)

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from leverloop.brokers import embedded_path
+from leverloop.brokers import embedded_path, without_secrets
 from leverloop.errors import BadConfig
 from leverloop.events import ActionLogged, TradeClosed
 
@@ -144,7 +144,7 @@ def open_emitter(url: str, *, buffer_dir: str | Path | None = None, buffer_bytes
         from leverloop.emit.embedded import EmbeddedEmitter  # noqa: PLC0415 - pay for what is used
 
         return EmbeddedEmitter(path)
-    raise BadConfig(f"emitter URL {url}: expected kafka:// or embedded://")
+    raise BadConfig(f"emitter URL {without_secrets(url)}: expected kafka:// or embedded://")
 
 
 def open_blocking_emitter(

@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlsplit
 
 import msgspec
 
-from leverloop.brokers import embedded_path
+from leverloop.brokers import embedded_path, without_secrets
 from leverloop.errors import BadConfig
 
 __all__ = ["Feed", "FeedRecord", "open_feed"]
@@ -80,11 +80,11 @@ def open_feed(url: str) -> Feed:
         from leverloop.feeds.file import FileFeed  # noqa: PLC0415 - pay for what is used
 
         return FileFeed(_path(url))
-    raise BadConfig(f"feed URL {url}: expected kafka://, embedded:// or file://")
+    raise BadConfig(f"feed URL {without_secrets(url)}: expected kafka://, embedded:// or file://")
 
 
 def _path(url: str) -> Path:
     parts = urlsplit(url)
     if not parts.path and not parts.netloc:
-        raise BadConfig(f"feed URL {url}: it names no file")
+        raise BadConfig(f"feed URL {without_secrets(url)}: it names no file")
     return Path(unquote(parts.netloc + parts.path))
