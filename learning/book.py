@@ -45,6 +45,8 @@ class Book(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="boo
     """Module, or pm_tuning -> candidates so far: each has less of alpha to spend than the one before."""
     confirmed: dict[str, int] = {}
     """Module, or pm_tuning -> candidates that have been activated so far."""
+    confirmed_ordinals: dict[str, tuple[int, ...]] = {}
+    """Module, or pm_tuning -> which ones: a phase scaling is one candidate, in however many groups and epochs."""
     tests: dict[str, GroupTest] = {}
     baselines: tuple[GroupBaseline, ...] = ()
     days: DaySums = ()
@@ -114,14 +116,15 @@ def close_epoch(book: Book, findings: Sequence[Findings], parameters: Parameters
         name: stepped(lesson, parameters) if lesson.state in LIVE else lesson for name, lesson in lessons.items()
     }
     days = merged_days(found.days for found in findings)
-    standing = _standing(lessons, disabled)
+    standing, ordinals = _standing(lessons, disabled), _confirmed(book, lessons, events)
     return Book(
         epoch_at_ms=epoch_at_ms,
         version=book.version + 1,
         lessons_version=book.lessons_version + bool(events or by_operator),
         lessons=lessons,
         nominations=nominations,
-        confirmed=dict(sorted((Counter(book.confirmed) + _confirmed(lessons, events)).items())),
+        confirmed=_counted(book, ordinals),
+        confirmed_ordinals=ordinals,
         tests=tests,
         baselines=merged(*(f.baselines for f in findings)),
         regime_weights=_weights(book, findings, epoch_at_ms),
@@ -201,10 +204,18 @@ def _reviewed(
     return lessons, events
 
 
-def _confirmed(lessons: Mapping[str, Lesson], events: Iterable[LessonEvent]) -> Counter[str]:
-    """How many hypotheses of each kind were confirmed: a phase scaling is one, in however many groups it is."""
-    confirmed = [lessons[event.lesson_id] for event in events if event.reason == "confirmed"]
-    return Counter(kind for kind, _ in {(_kind(lesson), lesson.ordinal) for lesson in confirmed})
+def _confirmed(book: Book, lessons: Mapping[str, Lesson], events: Iterable[LessonEvent]) -> dict[str, tuple[int, ...]]:
+    """Ordinals of all hypotheses of each kind that were ever confirmed, in their order."""
+    found = {kind: set(known) for kind, known in book.confirmed_ordinals.items()}
+    for lesson in (lessons[event.lesson_id] for event in events if event.reason == "confirmed"):
+        found.setdefault(_kind(lesson), set()).add(lesson.ordinal)
+    return {kind: tuple(sorted(found[kind])) for kind in sorted(found)}
+
+
+def _counted(book: Book, ordinals: Mapping[str, tuple[int, ...]]) -> dict[str, int]:
+    """How many were ever confirmed; a book of an earlier engine knows only how many, and not which."""
+    more = Counter({kind: len(now) - len(book.confirmed_ordinals.get(kind, ())) for kind, now in ordinals.items()})
+    return dict(sorted((Counter(book.confirmed) + more).items()))
 
 
 def _known(lessons: Mapping[str, Lesson], disabled: Mapping[str, LessonState]) -> list[Lesson]:

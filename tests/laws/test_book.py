@@ -283,3 +283,27 @@ def test_a_lesson_whose_group_has_died_does_not_stand_for_ever(state: LessonStat
         ended += [(number, event.from_state, event.to_state, event.reason) for event in book.events]
     assert ended == [(epochs + 1, state, "retired", reason)]
     assert decision(book).lessons == ()
+
+
+@given(st.lists(st.integers(0, 3), min_size=1, max_size=5), st.integers(0, 2))
+def test_a_state_is_confirmed_once_in_whatever_epochs_its_groups_are(epochs: list[int], before: int) -> None:
+    """The lessons of one hypothesis have its ordinal; each group of the state may take its own time."""
+    lessons = {}
+    for i in range(len(epochs)):
+        lesson, _ = nominated(
+            "pm_tuning", "pm", f"pm.up.S1.{i}|add", {}, some_evidence(), epoch_at_ms=START_MS, ordinal=7,
+            lever="phase_scaling.S1",
+        )  # fmt: skip
+        lessons[lesson.id] = msgspec.structs.replace(lesson, lever_basis="state", lever_target=1.2)
+    book = Book(epoch_at_ms=START_MS, lessons=lessons, confirmed={"pm_tuning": before} if before else {})
+    for epoch in range(4):
+        at_ms = book.epoch_at_ms + EPOCH_MS
+        evidence = {
+            name: strong(epoch_at_ms=at_ms, forward=CONFIRMING if epoch >= confirmed else Forward())
+            for name, confirmed in zip(lessons, epochs, strict=True)
+        }
+        found = Findings(partition=0, epoch_at_ms=at_ms, evidence=evidence)
+        book = msgspec.msgpack.decode(msgspec.msgpack.encode(close_epoch(book, [found], PARAMETERS)), type=Book)
+        live = [lesson for lesson in book.lessons.values() if lesson.state == "active"]
+        assert len(live) == sum(confirmed <= epoch for confirmed in epochs)
+        assert sum(book.confirmed.values()) == before + bool(live)
