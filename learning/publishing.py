@@ -64,6 +64,8 @@ class Published(msgspec.Struct, frozen=True, kw_only=True):
     killed: bool = False
     refusal: str = ""
     """Why the last draft was refused; empty once one was not."""
+    refused: str = ""
+    """Name of the draft that was refused last: the book lays its last drafts down again at each of its starts."""
     commands: tuple[str, ...] = ()
     """Ids of the last commands."""
     kept: dict[int, int] = {}
@@ -82,7 +84,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def drafted(state: Published, draft: Snapshot, terms: Terms, *, offset: int, at_ms: int) -> Step | None:
-    """What the snapshot of an epoch does; None for one that was drafted before.
+    """What the snapshot of an epoch does; None for one that was drafted before, and is refused again if it was.
 
     Parameters
     ----------
@@ -101,16 +103,11 @@ def drafted(state: Published, draft: Snapshot, terms: Terms, *, offset: int, at_
     if state.newest is not None and draft.content_hash == state.newest.content_hash:
         return None
     written = _numbered(state, draft, terms, at_ms)
-    try:
-        _require_sound(written, terms)
-    except BadInput as bad:
-        return _refused_draft(state, written, str(bad))
-    try:
-        require_within(written, state.standing if _follows(state) else state.newest, terms.limits)
-    except BadInput as bad:
-        wanted = f"`leverloop overrides rollback {written.version}` publishes it all the same"
-        return _refused_draft(state, written, f"{bad}; {wanted}")
-    state = msgspec.structs.replace(state, version=written.version, newest=written, refusal="")
+    reason = _flaw(state, written, terms)
+    if reason:
+        name = f"{draft.epoch_at_ms}/{draft.content_hash}"
+        return None if name == state.refused else _refused_draft(state, written, reason, name)
+    state = msgspec.structs.replace(state, version=written.version, newest=written, refusal="", refused="")
     held = _held(state)
     if held:
         return Step(state=state, written=written, event=_of_epoch(written, "held", held))
@@ -118,8 +115,11 @@ def drafted(state: Published, draft: Snapshot, terms: Terms, *, offset: int, at_
     return Step(state=state, written=written, announced=written, event=_of_epoch(written, "announced"))
 
 
-def unwritten(state: Published, module: Module, epoch_at_ms: int, reason: str, *, offset: int) -> Step:
-    """What a draft does of which there is no snapshot to be written, for this reason."""
+def unwritten(state: Published, module: Module, epoch_at_ms: int, reason: str, *, offset: int) -> Step | None:
+    """What a draft does of which there is no snapshot to be written, for this reason; None if it was told before."""
+    name = f"{epoch_at_ms}/"
+    if name == state.refused:
+        return None
     event = ControlEvent(
         id=_epoch_id(module, epoch_at_ms),
         command="epoch",
@@ -128,7 +128,7 @@ def unwritten(state: Published, module: Module, epoch_at_ms: int, reason: str, *
         module=module,
         epoch_at_ms=epoch_at_ms,
     )
-    return Step(state=msgspec.structs.replace(state, offset=offset, refusal=reason), event=event)
+    return Step(state=msgspec.structs.replace(state, offset=offset, refusal=reason, refused=name), event=event)
 
 
 def oversized(size_bytes: int, terms: Terms) -> str:
@@ -263,6 +263,19 @@ def _obeying(state: Published, command: SnapshotCommand, kept: Snapshot | None) 
             return state
 
 
+def _flaw(state: Published, written: Snapshot, terms: Terms) -> str:
+    """Why a draft is refused; empty if it is not."""
+    try:
+        _require_sound(written, terms)
+    except BadInput as bad:
+        return str(bad)
+    try:
+        require_within(written, state.standing if _follows(state) else state.newest, terms.limits)
+    except BadInput as bad:
+        return f"{bad}; `leverloop overrides rollback {written.version}` publishes it all the same"
+    return ""
+
+
 def _require_sound(written: Snapshot, terms: Terms) -> None:
     """Raise BadInput for what may never be applied, whoever wants it."""
     require_size(len(encode_snapshot(written)), terms.limits)
@@ -339,9 +352,9 @@ def _signed(command: SnapshotCommand) -> OperatorCommand:
     )
 
 
-def _refused_draft(state: Published, written: Snapshot, reason: str) -> Step:
+def _refused_draft(state: Published, written: Snapshot, reason: str, name: str) -> Step:
     """A draft that stays in the history; what stands still stands."""
-    state = msgspec.structs.replace(state, version=written.version, refusal=reason)
+    state = msgspec.structs.replace(state, version=written.version, refusal=reason, refused=name)
     return Step(state=state, written=written, event=_of_epoch(written, "refused", reason))
 
 

@@ -42,6 +42,7 @@ class _Stored(msgspec.Struct, frozen=True, kw_only=True):
     refusal: str
     commands: tuple[str, ...]
     kept: tuple[tuple[int, int], ...]
+    refused: str = ""
 
 
 _FIRST: Final = Encoding(1, _First)
@@ -64,6 +65,7 @@ def stored_announced(published: Published) -> bytes:
             refusal=published.refusal,
             commands=published.commands,
             kept=tuple(published.kept.items()),
+            refused=published.refused,
         )
     )
 
@@ -84,6 +86,7 @@ def _read(value: bytes) -> Published:
         refusal=stored.refusal,
         commands=stored.commands,
         kept=dict(stored.kept),
+        refused=stored.refused,
     )
 
 

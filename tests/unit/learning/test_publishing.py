@@ -109,9 +109,26 @@ def test_a_draft_that_goes_too_far_is_refused_and_can_be_wanted_all_the_same() -
     assert desk.size == 1.3
 
 
+def test_a_draft_that_was_refused_and_comes_again_is_told_once_until_it_is_refused_no_more() -> None:
+    strict = msgspec.structs.replace(TERMS, limits=Limits(max_movement=0.01))
+    desk = Desk(strict)
+    desk.epoch(1.0, 1)
+    assert outcome(desk.epoch(1.3, 2))[0] == "refused"
+    told = desk.state
+    assert desk.epoch(1.3, 2) is None
+    assert desk.state == told
+    assert outcome(desk.epoch(1.3, 3))[0] == "refused"
+    desk.terms = TERMS
+    assert outcome(desk.epoch(1.3, 3)) == ("announced", "")
+    assert (desk.state.version, desk.state.refusal, desk.state.refused, desk.size) == (4, "", "", 1.3)
+
+
 def test_a_draft_that_is_too_large_is_refused(desk: Desk) -> None:
     small = msgspec.structs.replace(TERMS, limits=Limits(max_bytes=1_024))
     step = unwritten(desk.state, "pm", AT_MS, oversized(4_096, small), offset=9)
+    assert step is not None
+    assert unwritten(step.state, "pm", AT_MS, "again", offset=10) is None
+    assert unwritten(step.state, "pm", AT_MS + 1, "the next", offset=10) is not None
     assert (step.event.outcome, step.written, step.state.version) == ("refused", None, 3)
     assert "LEVERLOOP_SNAPSHOT_MAX_BYTES" in step.state.refusal
     assert oversized(4_096, TERMS) == "snapshot: 4096 bytes, too large for its topic"

@@ -10,6 +10,7 @@ NEWER = make_snapshot(make_override({"size_mult": 1.04}, {"bucket": "micro"}), v
 FULL = Published(
     offset=7, version=6, standing=STANDING, newest=NEWER, pinned=STANDING, killed=True, refusal="too far",
     commands=("a", "b"), kept={4: 0, 5: 2},
+    refused="1750000000000/0",
 )  # fmt: skip
 
 
