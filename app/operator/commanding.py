@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import getpass
 import uuid
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Collection, Iterable
 from contextlib import aclosing
 
 import msgspec
@@ -23,6 +23,8 @@ from streams.topics import CONTROL, CONTROL_EVENTS, OVERRIDES
 __all__ = ["Signature", "commanded", "signature"]
 
 _KEY = b"command"
+_UNHEARD = "is a worker running? It obeys as soon as one reads it"
+_LEFT = "has the worker stopped? What is left follows as soon as one goes on"
 
 
 class _Numbered(msgspec.Struct):
@@ -74,29 +76,42 @@ async def commanded(
     Raises
     ------
     Unavailable
-        If no worker has answered in time. The command stands all the same.
+        If nobody has answered in time, or not for all modules, or clients cannot read yet what was announced. The
+        command stands all the same.
     """
     begin = await end_offset(broker_url, CONTROL_EVENTS, 0)
     announced = await end_offset(broker_url, OVERRIDES, 0)
     await _write(broker_url, msgspec.json.encode(command))
-    found: list[ControlEvent] = []
+    found: dict[str | None, ControlEvent] = {}  # a worker that died in between says it again
     try:
         async with asyncio.timeout(timeout_s):
             async with aclosing(_answers(broker_url, begin, command.id)) as heard:
                 async for event in heard:
-                    found.append(event)
+                    found[event.module] = event
                     if len(found) == answers:
                         break
-            await _announced(broker_url, announced, found)
+            await _announced(broker_url, announced, found.values())
     except TimeoutError:
         raise Unavailable(
-            f"{command.command} was written to {CONTROL} and nobody has answered within {timeout_s:g} s: is a worker "
-            "running? It obeys as soon as one reads it; do not repeat it, look with `leverloop overrides list`"
+            f"{command.command} was written to {CONTROL} and {_so_far(found.values(), answers)} within {timeout_s:g} s: "
+            f"{_LEFT if found else _UNHEARD}; do not repeat it, look with `leverloop overrides list`"
         ) from None
-    return found
+    return list(found.values())
 
 
-async def _announced(broker_url: str, begin: int, events: Sequence[ControlEvent]) -> None:
+def _so_far(events: Collection[ControlEvent], answers: int) -> str:
+    """What was heard until it took too long."""
+    if not events:
+        return "nobody has answered"
+    heard = ", ".join(
+        " ".join(str(word) for word in (event.module, event.outcome, event.version) if word is not None)
+        for event in events
+    )
+    missing = "clients cannot read all of it" if len(events) == answers else "the rest has not been answered"
+    return f"was answered ({heard}), but {missing}"
+
+
+async def _announced(broker_url: str, begin: int, events: Iterable[ControlEvent]) -> None:
     """Wait until clients can read every version that a command has made."""
     missing = {(event.module, event.version) for event in events if event.outcome == "announced"}
     if not missing:
