@@ -1,8 +1,8 @@
 """The override book: a snapshot made ready to be asked, action by action (spec section 12).
 
 Immutable, pure and free of clocks and I/O: any number of threads may ask one book, and a new snapshot is a
-new book. A resolve costs one look-up for each dimension that overrides of its group pin, however many they
-are, and arithmetic for the matches alone.
+new book. A resolve costs one look-up for each dimension that overrides of the snapshot pin (at the most: of its
+group alone, where the snapshot has too many values), however many they are, and arithmetic for the matches alone.
 """
 
 from __future__ import annotations
@@ -155,7 +155,7 @@ class OverrideBook:
 
         Notes
         -----
-        Source: spec section 12. Costs a look-up per dimension that the group pins, plus the matches.
+        Source: spec section 12. Costs a look-up per dimension that the snapshot pins, plus the matches.
         """
         try:
             if self._shut is not None:

@@ -22,6 +22,7 @@ __all__ = ["CAPITAL_OF", "Group", "GroupKey", "Match", "Profile", "Terms", "Weig
 Profile = Literal["blended", "strict"]
 GroupKey = tuple[str, ActionCategory]
 
+_SHARED_PLACES: Final = 300_000  # of all tables together: 2.4 MB, made in some 20 ms
 _N_SCALE: Final = 25.0  # S3's n_target: 25 trades bring a weight to 1 - 1/e of what it can be
 _DAY_MS: Final = 86_400_000
 _AT_HALF_LIFE: Final[dict[Profile, float]] = {"blended": -math.log(2.0), "strict": -1.0}  # logarithm of the decay
@@ -108,8 +109,8 @@ def _terms(levers: Mapping[str, float], category: ActionCategory) -> Terms | Non
 
 
 Vocabulary = tuple[tuple[str, dict[Any, int], int], ...]
-"""For each dimension that a snapshot asks for: its name; live value -> place in the tables of the groups; the place
-of any value that nobody asks for."""
+"""For each dimension that is asked for: its name; live value -> place in the table of a group; the place of any value
+that nobody asks for."""
 
 
 class Group(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -132,8 +133,9 @@ class Group(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
         Notes
         -----
-        One look-up and one bitwise and per dimension, however many different subsets are pinned. The
-        vocabulary is shared by all groups, so that it stays in the processor's cache.
+        One look-up and one bitwise and per dimension of the vocabulary, however many different subsets are
+        pinned. The vocabulary is that of all groups, so that it stays in the processor's cache; that of the group
+        alone where tables of all values for all groups would be too large (thousands of free texts).
         """
         bits, passing, live = self.everything, self.passing, scope.get
         for name, places, otherwise in self.vocabulary:
@@ -164,8 +166,10 @@ def index(overrides: Mapping[str, Override], profile: Profile) -> dict[GroupKey,
             members.setdefault((override.pattern_key, override.action_category), {})[key] = None
     # Popped, so that what a group was made of is freed with it and not all at once: other threads wait for that.
     found = {group: _Sorted(sorted(members.pop(group)), overrides, profile) for group in list(members)}
-    vocabulary = _vocabulary(found.values())
-    return {group: found.pop(group).group(vocabulary) for group in list(found)}
+    shared = _vocabulary(found.values())
+    if len(found) * _places(shared) <= _SHARED_PLACES:
+        return {group: found.pop(group).group(shared) for group in list(found)}
+    return {group: made.group(_vocabulary([made])) for group in list(found) for made in [found.pop(group)]}
 
 
 class _Sorted:
@@ -197,7 +201,7 @@ class _Sorted:
     def group(self, vocabulary: Vocabulary) -> Group:
         """Group with its table for a vocabulary."""
         everything = (1 << len(self.matches)) - 1
-        table = [everything] * (sum(len(places) for _, places, _ in vocabulary) + len(vocabulary))
+        table = [everything] * _places(vocabulary)
         for name, places, otherwise in vocabulary:
             asked = self.asking.get(name)
             if asked:
@@ -214,6 +218,10 @@ class _Sorted:
             vocabulary=vocabulary,
             passing=tuple(table),
         )
+
+
+def _places(vocabulary: Vocabulary) -> int:
+    return sum(len(places) + 1 for _, places, _ in vocabulary)
 
 
 def _vocabulary(groups: Iterable[_Sorted]) -> Vocabulary:
