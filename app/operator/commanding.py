@@ -93,8 +93,8 @@ async def commanded(
             await _announced(broker_url, announced, found.values())
     except TimeoutError:
         raise Unavailable(
-            f"{command.command} was written to {CONTROL} and {_so_far(found.values(), answers)} within {timeout_s:g} s: "
-            f"{_LEFT if found else _UNHEARD}; do not repeat it, look with `leverloop overrides list`"
+            f"{command.command} was written to {CONTROL} and {_so_far(found.values(), answers)} within "
+            f"{timeout_s:g} s: {_LEFT if found else _UNHEARD}; do not repeat it, look with `leverloop overrides list`"
         ) from None
     return list(found.values())
 

@@ -79,14 +79,14 @@ def show_version(broker_url: str, module: str | None, version: int | None, *, as
     for each in snapshot.overrides():
         levers = ", ".join(f"{lever} {value:.3f}" for lever, value in sorted(each.levers.items()))
         table.add_row(
-            each.pattern_key,
+            escape(each.pattern_key),
             each.action_category,
-            scope_text(each.scope),
+            escape(scope_text(each.scope)),
             levers,
             f"{each.stats.n:,}",
             f"{each.stats.edge_raw:+.2f}",
             f"{each.lesson.strength:.2f}",
-            each.lesson.id,
+            escape(each.lesson.id),
         )
     console.print(table if table.row_count else "no overrides: every action is neutral")
     return 0
@@ -112,7 +112,8 @@ def diff_versions(broker_url: str, module: str | None, first: int | None, second
     table = Table("pattern", "action", "scope", "lever", "before", "after", box=SIMPLE_HEAD)
     for each in found:
         values = ["-" if value is None else f"{value:.4f}" for value in (each.before, each.after)]
-        table.add_row(each.pattern_key, each.action_category, scope_text(each.scope), each.lever, *values)
+        about = (escape(each.pattern_key), each.action_category, escape(scope_text(each.scope)))
+        table.add_row(*about, each.lever, *values)
     if found:
         console.print(table)
     return 0
