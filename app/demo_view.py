@@ -136,11 +136,9 @@ class DemoView:
         versions = paper.snapshot_versions
         rows += [
             ("snapshots applied", f"{len(versions)} (newest v{versions[-1]})" if versions else "none"),
-            ("levers moved", f"in {paper.levers_applied:,} actions"),
+            ("levers moved", f"in {paper.levers_applied:,} actions, of {paper.trades_with:,} closed trades"),
             ("decisions", ", ".join(f"{n:,} {reason}" for reason, n in sorted(paper.reasons.items())) or "none"),
             ("mean rr", _rr(paper.mean_rr)),
-            ("  with a lever", f"{_rr(paper.mean_rr_with)} over {paper.trades_with:,} trades"),
-            ("  without", f"{_rr(paper.mean_rr_without)} over {paper.trades - paper.trades_with:,} trades"),
         ]
         return rows
 

@@ -13,10 +13,13 @@ __all__ = ["PaperSummary", "levers_off_neutral"]
 class PaperSummary(msgspec.Struct, kw_only=True):
     """Counters of a run, from its first bar on, over every restart.
 
+    The results of trades with a lever and without are not compared: a lever on trims is carried only by trades that
+    ran far enough to be trimmed, so that the difference would be a selection and no effect.
+
     Examples
     --------
     >>> summary = PaperSummary()
-    >>> summary.mean_rr_with, summary.candles
+    >>> summary.mean_rr, summary.candles
     (None, 0)
     """
 
@@ -46,17 +49,6 @@ class PaperSummary(msgspec.Struct, kw_only=True):
     def mean_rr(self) -> float | None:
         """Mean rr of the closed trades, in R; None without any."""
         return (self.rr_with + self.rr_without) / self.trades if self.trades else None
-
-    @property
-    def mean_rr_with(self) -> float | None:
-        """Mean rr of the trades with a lever off neutral, in R."""
-        return self.rr_with / self.trades_with if self.trades_with else None
-
-    @property
-    def mean_rr_without(self) -> float | None:
-        """Mean rr of the trades without one, in R."""
-        without = self.trades - self.trades_with
-        return self.rr_without / without if without else None
 
     def count(self, event: ActionLogged | TradeClosed) -> None:
         """Count an event, in the order of logging."""

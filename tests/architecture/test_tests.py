@@ -35,7 +35,6 @@ ELSEWHERE: dict[str, str] = {
     # What drives a broker, a database or a process is tested with one.
     "app/cli.py": "tests/acceptance/test_refusal.py",
     "app/demo.py": "tests/acceptance/test_demo.py",
-    "app/demo_view.py": "tests/acceptance/test_demo.py",
     "app/devbroker": "tests/integration/kafka/test_devbroker.py",
     "app/embedded": "tests/unit/tables/postgres/test_writer.py",
     "app/operator": "tests/acceptance/test_operator.py",

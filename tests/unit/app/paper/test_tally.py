@@ -18,9 +18,9 @@ def test_a_run_without_levers() -> None:
     assert summary.actions == len(actions(neutral()))
     assert summary.trades == len(trades(neutral()))
     assert summary.reasons == {"NOT_READY": summary.actions}
-    assert (summary.levers_applied, summary.snapshot_versions, summary.mean_rr_with) == (0, [], None)
+    assert (summary.levers_applied, summary.snapshot_versions, summary.trades_with) == (0, [], 0)
     results = [t.rr for t in trades(neutral()).values() if t.rr is not None]
-    assert summary.mean_rr == summary.mean_rr_without == pytest.approx(sum(results) / len(results))
+    assert summary.mean_rr == pytest.approx(sum(results) / len(results))
 
 
 def test_a_run_with_levers_on_trims() -> None:
@@ -32,10 +32,8 @@ def test_a_run_with_levers_on_trims() -> None:
     assert summary.snapshot_versions == [1]
     assert summary.trades_with == len(trimmed & closed.keys())
     assert summary.levered == trimmed - closed.keys()
-    with_ = [t.rr for k, t in closed.items() if k in trimmed and t.rr is not None]
-    assert summary.mean_rr_with == pytest.approx(sum(with_) / len(with_))
-    without = [t.rr for k, t in closed.items() if k not in trimmed and t.rr is not None]
-    assert summary.mean_rr_without == pytest.approx(sum(without) / len(without))
+    results = [t.rr for t in closed.values() if t.rr is not None]
+    assert summary.mean_rr == pytest.approx(sum(results) / len(results))
 
 
 def test_a_lever_at_its_neutral_is_not_applied() -> None:
