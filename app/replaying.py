@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
+from app.folders import made
 from app.replay import Replay, ReplayReport, replay_files
 from app.replay_output import write_output
 from app.settings import Settings
@@ -17,7 +18,8 @@ __all__ = ["run_replay"]
 
 
 def run_replay(folder: Path, out: Path, settings: Settings, console: Console) -> None:
-    """Replay a folder and write what was learned, with progress on the console."""
+    """Replay a folder and write what was learned, with progress on the console; BadConfig before any work is done."""
+    made(out / "snapshots", "--out")
     total = sum(
         (folder / name).stat().st_size for name in ("actions.jsonl", "trades.jsonl") if (folder / name).exists()
     )
