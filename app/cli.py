@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from pathlib import Path
 from typing import Annotated, Final
@@ -17,6 +18,10 @@ __all__ = ["app", "main"]
 EXIT_CONFIG: Final = 78  # sysexits.h: EX_CONFIG
 EXIT_UNAVAILABLE: Final = 75  # EX_TEMPFAIL: try again
 EXIT_BROKEN: Final = 70  # EX_SOFTWARE: a supervisor restarts the process, somebody reads the log
+_WRONG_PATH: Final = frozenset(
+    (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.EACCES, errno.EPERM, errno.EROFS,
+     errno.ENAMETOOLONG, errno.ELOOP)
+)  # fmt: skip
 
 app = typer.Typer(
     help="Leverloop lets trading systems learn from their own outcomes.\n\n"
@@ -225,6 +230,11 @@ def main() -> None:
     except LeverloopError as error:
         typer.echo(f"leverloop: {error}", err=True)
         sys.exit(_exit_code(error))
+    except OSError as error:
+        if error.filename is None or error.errno not in _WRONG_PATH:
+            raise  # no path of the operator's: a traceback says more
+        typer.echo(f"leverloop: {error.filename}: {error.strerror}; name another path", err=True)
+        sys.exit(EXIT_CONFIG)
 
 
 def _exit_code(error: LeverloopError) -> int:

@@ -20,6 +20,7 @@ from rich.console import Console
 from app.demo_view import DemoView
 from app.devbroker import DevBroker
 from app.embedded.postgres import EmbeddedPostgres
+from app.folders import made
 from app.observe import configure_logging
 from app.paper.candles import CandleMarket
 from app.paper.market import Market, SimulatedMarket
@@ -58,7 +59,7 @@ def run_demo(options: DemoOptions) -> int:
     """Run the demo; return the exit code."""
     if options.fresh:
         shutil.rmtree(options.data_dir, ignore_errors=True)
-    options.data_dir.mkdir(parents=True, exist_ok=True)
+    made(options.data_dir, "--data-dir")
     market = market_of(options.candles, options.seed)
     with _broker(options) as broker_url, EmbeddedPostgres(options.data_dir / "postgres") as postgres:
         settings = load_settings(
@@ -76,7 +77,7 @@ def run_paper_alone(
     settings: Settings, *, candles: Path | None, speed: float | None, seed: int, seconds: float | None
 ) -> int:
     """Run the paper PM against a broker where a worker runs; return the exit code."""
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    made(settings.data_dir, "LEVERLOOP_DATA_DIR")
     market = market_of(candles, seed)
     run(_paper(settings, market, speed=speed, seconds=seconds))
     return 0

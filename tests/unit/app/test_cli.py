@@ -1,0 +1,48 @@
+"""The command as it is typed: what is wrong with it is one line and an exit code."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.unit.app.test_replay import laid_out
+
+LEVERLOOP = str(Path(sys.executable).with_name("leverloop"))
+
+
+def typed(*words: str, **settings: str) -> subprocess.CompletedProcess[str]:
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("LEVERLOOP_")}
+    return subprocess.run(
+        [LEVERLOOP, *words], env=clean | settings, capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+def refused(*words: str, **settings: str) -> str:
+    """The one line that a refusal is."""
+    done = typed(*words, **settings)
+    assert (done.returncode, done.stdout) == (78, ""), done
+    (line,) = done.stderr.splitlines()
+    return line
+
+
+def test_a_replay_refuses_its_output_before_it_reads(tmp_path: Path) -> None:
+    taken = laid_out(tmp_path) / "taken"
+    taken.write_text("")
+    assert f"--out {taken}" in refused("replay", "jsonl", str(tmp_path), "--out", str(taken))
+
+
+@pytest.mark.parametrize("words", [("demo", "--data-dir"), ("demo", "--fresh", "--data-dir")])
+def test_the_demo_refuses_a_file_for_its_folder(tmp_path: Path, words: tuple[str, ...]) -> None:
+    taken = tmp_path / "taken"
+    taken.write_text("")
+    assert f"--data-dir {taken}: cannot be made (File exists)" in refused(*words, str(taken))
+    assert taken.is_file()
+
+
+def test_a_path_of_the_operators_that_is_wrong_is_named(tmp_path: Path) -> None:
+    taken = tmp_path / "taken"
+    taken.write_text("")
+    url = f"embedded://{taken}/log.db"
+    assert str(taken) in refused("topics", "create", LEVERLOOP_BROKER_URL=url)
