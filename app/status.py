@@ -44,7 +44,8 @@ class Status(msgspec.Struct, kw_only=True):
     trades: int = 0
     outcomes: int = 0
     outcome_records: int = 0
-    """Records that carry these outcomes: more than outcomes after a crash (redelivery) or a revision."""
+    """Records that carry these outcomes: upserts by id. More than outcomes after a revision, after an action that was
+    read later than its trade's close (companions), and after a crash (redelivery)."""
     lessons: dict[str, int] = {}
     """State -> lessons."""
     modules: dict[Module, ModuleState] = {}
@@ -84,10 +85,7 @@ def show_status(settings: Settings) -> int:
     table = Table(title=f"Leverloop on {settings.broker_url}", show_header=False)
     table.add_row("actions logged", f"{status.actions:,}")
     table.add_row("trades closed", f"{status.trades:,}")
-    repeated = status.outcome_records - status.outcomes
-    table.add_row(
-        "outcomes", f"{status.outcomes:,}" + (f" (and {repeated:,} records of them again)" if repeated else "")
-    )
+    table.add_row("outcomes", _outcomes(status))
     table.add_row("lessons", ", ".join(f"{n} {state}" for state, n in sorted(status.lessons.items())) or "none")
     for module, state in sorted(status.modules.items()):
         if state.standing is not None:
@@ -102,6 +100,18 @@ def show_status(settings: Settings) -> int:
         table.add_row("", f"{n} x {reason}")
     Console().print(table)
     return 0
+
+
+def _outcomes(status: Status) -> str:
+    """How many outcomes there are, and how many records of them came again: revised, completed or redelivered.
+
+    Examples
+    --------
+    >>> _outcomes(Status(outcomes=4_852, outcome_records=4_911)), _outcomes(Status(outcomes=2, outcome_records=2))
+    ('4,852 (59 corrected since)', '2')
+    """
+    corrected = status.outcome_records - status.outcomes
+    return f"{status.outcomes:,}" + (f" ({corrected:,} corrected since)" if corrected else "")
 
 
 def _standing(state: ModuleState, snapshot: Snapshot, at_ms: int, heartbeat_s: float) -> str:
