@@ -13,11 +13,11 @@ from app.replay import Replay, ReplayReport
 from app.version import ENGINE_VERSION
 from learning.baseline import Baselines
 from learning.book import decision
-from learning.execution.means import interval
 from learning.lessons import LIVE, Lesson
 from learning.overrides import snapshot
 from learning.parameters import config_hash
 from learning.statistics import missed_bucket, tracked_stats
+from leverloop.errors import InvariantBroken
 from leverloop.levers import LEVERS
 from leverloop.patterns import MODULES, Module
 from leverloop.snapshot import Snapshot, encode_snapshot
@@ -70,9 +70,10 @@ def write_output(
 
 
 def _tuned(lesson: Lesson) -> dict[str, Any]:
-    """An execution lever with its evidence (spec section 8): the interval is of this effect alone, 95 %."""
-    found = lesson.evidence
-    low, high = interval(found.effect_rr, found.error_rr, found.n_clusters)
+    """An execution lever with its evidence (spec section 8): of the n trades that tell of it, the interval of 95 %."""
+    found = lesson.evidence.lever
+    if found is None:
+        raise InvariantBroken(f"{lesson.id}: {lesson.lever} stands without evidence of its own")
     return {
         "pattern_key": lesson.pattern_key,
         "action_category": lesson.action_category,
@@ -82,10 +83,10 @@ def _tuned(lesson: Lesson) -> dict[str, Any]:
         "value": lesson.levers.get(lesson.lever),
         "signal": lesson.lever_signal or None,
         "neutral": lesson.lever_neutral if lesson.lever_neutral is not None else LEVERS[lesson.lever].neutral,
-        "n": found.stats.n,
+        "n": found.n,
         "effect_rr": found.effect_rr,
-        "ci_low": low,
-        "ci_high": high,
+        "ci_low": found.ci_low,
+        "ci_high": found.ci_high,
     }
 
 

@@ -7,6 +7,7 @@ from typing import Final, Literal
 
 import msgspec
 
+from learning.execution.findings import LeverRecord
 from learning.factors import Sketch
 from learning.forward import e_value, level
 from learning.half_life import EdgePoint, HalfLife, dies_too_fast, thinned
@@ -74,6 +75,8 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     """Estimated on Mondays, and of what may be nominated; else None."""
     sketch: Sketch = ()
     """Of the trades inside (`learning.factors`), on Mondays and of candidates; else empty."""
+    lever: LeverRecord | None = None
+    """Of an execution lever: `stats` are of all trades of its place, this is of those that tell of it."""
 
 
 class Lesson(msgspec.Struct, frozen=True, kw_only=True):
@@ -148,6 +151,7 @@ class LessonEvent(msgspec.Struct, frozen=True, kw_only=True, rename={"from_state
     forward_effect_rr: float = 0.0
     forward_error_rr: float = 0.0
     forward_n: int = 0
+    lever: LeverRecord | None = None
 
 
 def lesson_id(lesson_type: OverrideType, group: str, scope: dict[str, ScopeValue], lever: str = "") -> str:
@@ -384,4 +388,5 @@ def _event(lesson: Lesson, before: LessonState | None) -> LessonEvent:
         forward_effect_rr=lesson.evidence.forward.effect_rr,
         forward_error_rr=lesson.evidence.forward.error_rr,
         forward_n=lesson.evidence.forward.n,
+        lever=lesson.evidence.lever,
     )

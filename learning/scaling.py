@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from learning.evidence import shrunk
-from learning.execution.findings import LeverEvidence
+from learning.execution.findings import LeverEvidence, LeverRecord
 from learning.execution.phase_scaling import FamilyScaling, passing, scalings, state_of
 from learning.findings import GroupAdds, LeverFinding, StandingLever
 from learning.lessons import Evidence, Forward
@@ -113,6 +113,14 @@ def lever_evidence(
         n_clusters=found.n_clusters,
         stats=stats,
         forward=forward or Forward(),
+        lever=LeverRecord(
+            lever=found.lever,
+            target=found.target,
+            n=found.n,
+            effect_rr=found.effect_rr,
+            ci_low=found.ci_low,
+            ci_high=found.ci_high,
+        ),
     )
 
 

@@ -6,7 +6,7 @@ import msgspec
 
 from leverloop.scope import ScopeValue
 
-__all__ = ["AcceptedLever", "LeverCandidate", "LeverEvidence", "LeverSearch"]
+__all__ = ["AcceptedLever", "LeverCandidate", "LeverEvidence", "LeverRecord", "LeverSearch"]
 
 
 class AcceptedLever(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,6 +49,17 @@ class LeverEvidence(msgspec.Struct, frozen=True, kw_only=True):
     """What a threshold bounds; of other levers nothing."""
     n_stopped: int = 0
     """Of a threshold: those of the n trades that it would have stopped."""
+
+
+class LeverRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """What speaks for a value of a lever, as it is told to others (spec section 8); fields as of `LeverEvidence`."""
+
+    lever: str
+    target: float
+    n: int
+    effect_rr: float
+    ci_low: float
+    ci_high: float
 
 
 class LeverCandidate(msgspec.Struct, frozen=True, kw_only=True):

@@ -117,3 +117,30 @@ def test_a_replay_of_nothing_writes_empty_files(tmp_path: Path) -> None:
     assert list(read_records(tmp_path / "out")) == []
     assert read_decision(tmp_path / "out").decided == (None if replay.book is None else decision(replay.book))
     assert msgspec.json.decode((tmp_path / "out" / "report.json").read_bytes())["outcomes"] == 0
+
+
+def test_execution_levers_have_the_evidence_of_those_trades_that_tell_of_them(tmp_path: Path) -> None:
+    actions, trades = STREAM
+    told = [
+        trade | {"counterfactual": {"deltas": {"entry_delay_bars": {"2": 3.0 + 0.3 * (i % 5)}}}} if i % 2 else trade
+        for i, trade in enumerate(trades)
+    ]
+    (tmp_path / "in").mkdir()
+    replay, report = replay_files(laid_out(tmp_path / "in", actions, told), parameters=RULES, schema=DEFAULT_SCHEMA)
+    write_output(replay, report, tmp_path / "out")
+    assert replay.book is not None
+    found = json.loads((tmp_path / "out" / "levers.json").read_text())
+    assert found
+    for each in found:
+        assert (each["lever"], each["target"], each["effect_rr"]) == (
+            "entry_delay_bars", 2.0, pytest.approx(3.6, abs=0.2),
+        )  # fmt: skip
+        assert each["ci_low"] < each["effect_rr"] < each["ci_high"]
+        (lesson,) = [
+            lesson for lesson in replay.book.lessons.values()
+            if (lesson.pattern_key, lesson.scope, lesson.lever) == (each["pattern_key"], each["scope"], each["lever"])
+        ]  # fmt: skip
+        assert 0 < each["n"] < lesson.evidence.stats.n
+    births = [event for event in report.lesson_events if event.lever is not None]
+    assert births
+    assert all(event.lever.n < event.n for event in births if event.lever is not None)

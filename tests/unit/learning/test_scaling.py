@@ -98,3 +98,6 @@ def test_evidence_is_that_of_the_comparison_and_the_statistics_those_of_the_grou
     assert (evidence.effect_rr, evidence.p_value, evidence.stats.n) == (known.effect_rr, known.p_value, 7)
     assert 0.0 < evidence.shrunk_rr < evidence.effect_rr
     assert (evidence.forward.n, evidence.forward.with_loss_rr) == (known.n, None)
+    told = evidence.lever
+    assert told is not None
+    assert msgspec.structs.asdict(told) == {name: getattr(known, name) for name in told.__struct_fields__}

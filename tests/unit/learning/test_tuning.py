@@ -42,6 +42,19 @@ def test_a_lever_is_found_with_its_value_and_the_statistics_of_its_place() -> No
     assert found[0].evidence.forward.n == 0
 
 
+def test_its_record_counts_the_trades_that_know_the_delta_and_says_how_sure_it_is() -> None:
+    outcomes = [
+        outcome if int(outcome.trade_id[1:]) % 2 else msgspec.structs.replace(outcome, counterfactual=None)
+        for outcome in helped()
+    ]
+    evidence = tuning(outcomes, STANDING).weigh(STANDING)
+    assert evidence is not None
+    told = evidence.lever
+    assert told is not None
+    assert (told.lever, told.target, told.n, evidence.stats.n) == ("entry_delay_bars", 2.0, TRADES // 2, TRADES)
+    assert told.ci_low < told.effect_rr == evidence.effect_rr < told.ci_high
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_on_noise_there_is_nothing(seed: int) -> None:
     assert tuning(world(seed, nothing, trades=TRADES)).test()[1] == ()
