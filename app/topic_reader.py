@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -20,7 +20,7 @@ from leverloop.errors import BadConfig, Unavailable
 __all__ = ["ReadRecord", "end_offset", "follow_partition", "partitions_of", "read_record", "read_topic"]
 
 _POLL_MS: Final = 1_000
-_RECORD_S: Final = 20.0  # for one record that is there, of up to 32 MiB
+_PATIENCE_S: Final = 20.0  # for one record that is there, of up to 32 MiB
 _LOOK_S: Final = 0.05  # between two looks at a log that has nothing new
 _FETCH_BYTES: Final = 64 * 1024 * 1024
 
@@ -35,7 +35,9 @@ class ReadRecord(msgspec.Struct, frozen=True, gc=False):
     value: bytes | None
 
 
-async def read_topic(broker_url: str, topic: str, *, partition: int | None = None) -> AsyncIterator[ReadRecord]:
+async def read_topic(
+    broker_url: str, topic: str, *, partition: int | None = None, patience_s: float = _PATIENCE_S
+) -> AsyncIterator[ReadRecord]:
     """Yield every record of a topic, or of one of its partitions, up to its present end.
 
     Partition by partition or as they come; in the order of offsets within a partition.
@@ -45,11 +47,11 @@ async def read_topic(broker_url: str, topic: str, *, partition: int | None = Non
     BadConfig
         If there is no such topic, or no such partition.
     Unavailable
-        If the log does not answer.
+        If the log does not answer, or no record comes for so many seconds although there are some.
     """
     path = embedded_path(broker_url)
     if path is None:
-        reader = _kafka(broker_addresses(broker_url), topic, partition)
+        reader = _kafka(broker_addresses(broker_url), topic, partition, patience_s)
     else:
         reader = _embedded(path, topic, partition)
     async for record in reader:
@@ -149,7 +151,9 @@ async def _embedded_followed(
             await asyncio.sleep(_LOOK_S)
 
 
-async def _kafka(addresses: list[str], topic: str, partition: int | None) -> AsyncIterator[ReadRecord]:
+async def _kafka(
+    addresses: list[str], topic: str, partition: int | None, patience_s: float
+) -> AsyncIterator[ReadRecord]:
     asked = _asked(await _kafka_partitions(addresses, topic), topic, partition)
     tps = [TopicPartition(topic, number) for number in asked]
     consumer = AIOKafkaConsumer(
@@ -160,19 +164,39 @@ async def _kafka(addresses: list[str], topic: str, partition: int | None) -> Asy
         fetch_max_bytes=_FETCH_BYTES,
         max_partition_fetch_bytes=_FETCH_BYTES,
     )
+    read = 0
     try:
         await consumer.start()
         consumer.assign(tps)
         ends = await consumer.end_offsets(tps)
-        while any([await consumer.position(tp) < ends[tp] for tp in tps]):
-            for tp, page in (await consumer.getmany(timeout_ms=_POLL_MS)).items():
+        while pages := await _pages(consumer, ends, patience_s):
+            for tp, page in pages.items():
                 for r in page:
                     if r.offset < ends[tp]:
                         yield ReadRecord(tp.partition, r.offset, r.timestamp, r.key, r.value)
+                        read += 1
+    except TimeoutError as error:
+        wanted = topic if partition is None else f"{topic}/{partition}"
+        raise Unavailable(
+            f"Kafka at {', '.join(addresses)}: nothing more of {wanted} came for {patience_s:g} s, after {read:,} "
+            "records and before its end: are all brokers up, and has each partition a leader? Then ask again"
+        ) from error
     except KafkaError as error:
         raise _unavailable(addresses, error) from error
     finally:
-        await consumer.stop()
+        await _stop(consumer)
+
+
+async def _pages(
+    consumer: AIOKafkaConsumer, ends: Mapping[TopicPartition, int], patience_s: float
+) -> dict[TopicPartition, list[Any]]:
+    """Records that come next; none once all up to the ends were read; TimeoutError if they do not come."""
+    async with asyncio.timeout(patience_s):
+        while any([await consumer.position(tp) < end for tp, end in ends.items()]):
+            pages: dict[TopicPartition, list[Any]] = await consumer.getmany(timeout_ms=_POLL_MS)
+            if pages:
+                return pages
+    return {}
 
 
 async def _kafka_end(addresses: list[str], tp: TopicPartition) -> int:
@@ -184,7 +208,7 @@ async def _kafka_end(addresses: list[str], tp: TopicPartition) -> int:
     except KafkaError as error:
         raise _unavailable(addresses, error) from error
     finally:
-        await consumer.stop()
+        await _stop(consumer)
     return int(ends[tp])
 
 
@@ -204,7 +228,7 @@ async def _kafka_followed(
     except KafkaError as error:
         raise _unavailable(addresses, error) from error
     finally:
-        await consumer.stop()
+        await _stop(consumer)
 
 
 async def _kafka_record(addresses: list[str], tp: TopicPartition, offset: int) -> bytes | None:
@@ -222,7 +246,7 @@ async def _kafka_record(addresses: list[str], tp: TopicPartition, offset: int) -
         if not begin <= offset < (await consumer.end_offsets([tp]))[tp]:
             return None
         consumer.seek(tp, offset)
-        record = await asyncio.wait_for(consumer.getone(tp), _RECORD_S)
+        record = await asyncio.wait_for(consumer.getone(tp), _PATIENCE_S)
     except TimeoutError as error:
         raise Unavailable(
             f"Kafka at {', '.join(addresses)}: {tp.topic}/{tp.partition} at {offset} did not come"
@@ -230,8 +254,20 @@ async def _kafka_record(addresses: list[str], tp: TopicPartition, offset: int) -
     except KafkaError as error:
         raise _unavailable(addresses, error) from error
     finally:
-        await consumer.stop()
+        await _stop(consumer)
     return record.value if record.offset == offset else None
+
+
+async def _stop(consumer: AIOKafkaConsumer) -> None:
+    """Stop a consumer, whatever its brokers do."""
+    try:
+        await consumer.stop()
+    except asyncio.CancelledError:
+        # aiokafka 0.14 lets the cancellation of its own fetch out, where that waits to try again, and stops no more
+        await consumer._client.close()  # noqa: SLF001
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise
 
 
 async def _kafka_partitions(addresses: list[str], topic: str) -> int:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from app.devbroker import DevBroker
 from app.topic_admin import Replication, create_topics
 from app.topic_reader import end_offset, follow_partition, partitions_of, read_record, read_topic
 from leverloop.brokers import embedded_path
@@ -109,3 +110,22 @@ async def test_a_partition_is_followed_past_its_end(log: tuple[str, str]) -> Non
             if len(found) == len(wanted):
                 break
     assert found == wanted
+
+
+@pytest.mark.kafka
+async def test_a_log_that_falls_silent_is_unavailable(own_kafka_broker: DevBroker) -> None:
+    """A fetch brings one segment at most: the broker dies with most of them unread."""
+    address, count = own_kafka_broker.bootstrap, 20
+    await kafka.create(address, "long", segment_bytes=str(1024 * 1024))
+    await kafka.write(address, "long", [bytes(600 * 1024)] * count)
+    read: list[int] = []
+
+    async def read_all() -> None:
+        async for record in read_topic(f"kafka://{address}", "long", patience_s=2.0):
+            read.append(record.offset)
+            if len(read) == 1:
+                await asyncio.to_thread(own_kafka_broker.kill)
+
+    with pytest.raises(Unavailable, match=r"nothing more of long came for 2 s, after \d+ records and before its end"):
+        await asyncio.wait_for(read_all(), 60)
+    assert 0 < len(read) < count
