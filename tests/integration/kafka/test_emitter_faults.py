@@ -20,6 +20,7 @@ from leverloop import open_blocking_emitter
 from leverloop.emit import ACTIONS_TOPIC, TRADES_TOPIC, EmitterStatus
 from leverloop.emit.blocking import BlockingEmitter
 from leverloop.emit.kafka import KafkaEmitter
+from leverloop.emit.refused import REFUSED_BYTES
 from leverloop.errors import Unavailable
 from leverloop.events import parse_action
 from tests.integration.kafka.test_emitter import AT_MS, DEFAULTS, action, trade
@@ -198,6 +199,27 @@ async def test_an_event_that_its_topic_never_takes_holds_up_no_other(
     lines = [json.loads(line) for line in _lines(tmp_path / "refused.jsonl")]
     assert [line["event"]["action_id"] for line in lines] == ["a000020", "a000041"]
     assert all("MessageSizeTooLargeError" in line["reason"] and line["topic"] == unique_id for line in lines)
+
+
+async def test_what_cannot_be_set_aside_stays_in_the_buffer(kafka_broker: str, unique_id: str, tmp_path: Path) -> None:
+    await create(kafka_broker, unique_id, max_message_bytes="3000")
+    huge = action(0)
+    huge.scope["curator"] = random.Random(3).randbytes(20_000).hex()
+    refused = tmp_path / "refused.jsonl"
+    refused.touch()
+    os.truncate(refused, REFUSED_BYTES)
+    async with KafkaEmitter(
+        kafka_broker, actions_topic=unique_id, trades_topic=unique_id, buffer_dir=tmp_path
+    ) as emitter:
+        emitter.log_action(huge)
+        emitter.log_action(action(1))
+        full = "cannot be set aside: MessageSizeTooLargeError"
+        assert "the limit is" in (await _until(emitter, lambda status: full in status.trouble)).trouble
+        assert emitter.status().waiting_count == 2
+        refused.unlink()
+        await emitter.flush(PATIENCE_S)
+        assert (emitter.status().sent_count, emitter.status().refused_count) == (1, 1)
+    assert [json.loads(line)["event"]["action_id"] for line in _lines(refused)] == ["a000000"]
 
 
 async def test_topics_that_are_missing_when_the_broker_comes_are_said_and_waited_for(

@@ -7,7 +7,8 @@
    that got no acknowledgement for `stall_timeout_s`: brokers may have moved to addresses that it does not know. It is
    replaced, and what was in flight is sent again, oldest first. It may be there twice then, with the same id.
 4. An event that is too large for its topic would be refused for ever. Those of the batch that was refused are sent
-   one by one; what is refused alone is written to a file beside the buffer, and the others go on.
+   one by one; what is refused alone is written to a file beside the buffer, and the others go on. When that file is
+   full, or cannot be written, the event stays in the buffer, and what comes after it waits.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from aiokafka.errors import (
 
 from leverloop.emit.buffer import DiskBuffer
 from leverloop.emit.frame import Frame
+from leverloop.emit.refused import set_aside
 from leverloop.errors import BadConfig, InvariantBroken, Unavailable
 from leverloop.partitions import partition_of
 
@@ -228,13 +230,14 @@ class KafkaDelivery:
                     self.sent_count += 1
                     self._settled(frame)
                 return
+            trouble = ""
             if isinstance(error, _NEVER):
                 if alone and frame.number in self._in_flight:
-                    self._refused(frame, error)
+                    trouble = self._refused(frame, error)
                 else:
                     self._suspects.add(frame.number)
             if producer is self._producer:
-                self._failed(error)
+                self._failed(error, trouble)
 
         return settle
 
@@ -246,23 +249,23 @@ class KafkaDelivery:
             self._loop.call_soon(self._advance)
         self._say("")
 
-    def _refused(self, frame: Frame, error: BaseException) -> None:
+    def _refused(self, frame: Frame, error: BaseException) -> str:
+        """Set an event aside; say why that cannot be, if it cannot: it is tried again then."""
         line = {"reason": repr(error), "topic": self._topics[frame.kind], "event": msgspec.Raw(frame.value)}
         path = self._buffer.directory / "refused.jsonl"
         try:
-            with path.open("ab") as file:
-                file.write(msgspec.json.encode(line) + b"\n")
-        except OSError as failed:
-            self._say(f"{path}: {failed}; an event that {self._topics[frame.kind]} refuses cannot be set aside")
-            return  # and is tried again
+            set_aside(path, msgspec.json.encode(line) + b"\n")
+        except Unavailable as failed:
+            return f"{failed}; an event that {self._topics[frame.kind]} refuses cannot be set aside: {error!r}"
         _LOG.error("event_refused topic=%s key=%r file=%s: %r", line["topic"], frame.key, path, error)
         del self._in_flight[frame.number]
         self.refused_count += 1
         self._settled(frame)
+        return ""
 
-    def _failed(self, error: BaseException) -> None:
+    def _failed(self, error: BaseException, trouble: str = "") -> None:
         """Give up the producer."""
-        self._say(f"Kafka at {self.place}: {error!r}")
+        self._say(trouble or f"Kafka at {self.place}: {error!r}")
         self._producer = None
         self._work.set()
         self._progress.set()
