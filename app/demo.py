@@ -23,6 +23,7 @@ from app.embedded.postgres import EmbeddedPostgres
 from app.folders import made
 from app.observe import configure_logging
 from app.paper.candles import CandleMarket
+from app.paper.checkpoint import Checkpoint
 from app.paper.market import Market, SimulatedMarket
 from app.paper.run import run_paper
 from app.paper.tally import PaperSummary
@@ -40,6 +41,7 @@ __all__ = ["DemoOptions", "run_demo", "run_paper_alone"]
 _DEFAULT_SPEED: Final = 28_800.0  # eight hours a second: an epoch each second or so, a month in two minutes
 _DRAIN_S: Final = 10.0
 _SHOW_EVERY_S: Final = 0.5
+_STATE: Final = "paper.state"
 
 
 class DemoOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,6 +63,7 @@ def run_demo(options: DemoOptions) -> int:
         shutil.rmtree(options.data_dir, ignore_errors=True)
     made(options.data_dir, "--data-dir")
     market = market_of(options.candles, options.seed)
+    _its_own(market, options.data_dir, "take another --data-dir, or remove it")
     with _broker(options) as broker_url, EmbeddedPostgres(options.data_dir / "postgres") as postgres:
         settings = load_settings(
             broker_url=broker_url,
@@ -79,6 +82,7 @@ def run_paper_alone(
     """Run the paper PM against a broker where a worker runs; return the exit code."""
     made(settings.data_dir, "LEVERLOOP_DATA_DIR")
     market = market_of(candles, seed)
+    _its_own(market, settings.data_dir, "set another LEVERLOOP_DATA_DIR, or go on with the market of before")
     run(_paper(settings, market, speed=speed, seconds=seconds))
     return 0
 
@@ -86,6 +90,17 @@ def run_paper_alone(
 def market_of(candles: Path | None, seed: int) -> Market:
     """Return the market to trade: candles from files, or a simulation of a seed."""
     return SimulatedMarket(seed) if candles is None else CandleMarket(candles)
+
+
+def _its_own(market: Market, folder: Path, way_out: str) -> None:
+    """Refuse a folder where the paper PM traded another market, before anything is started (BadConfig)."""
+    checkpoint = Checkpoint.load(folder / _STATE)
+    if checkpoint is None:
+        return
+    try:
+        market.restore(checkpoint.market)
+    except BadConfig as error:
+        raise BadConfig(f"{folder}: {error}: {way_out}") from error
 
 
 async def _demo(options: DemoOptions, settings: Settings, market: Market) -> None:
@@ -159,7 +174,7 @@ async def _trade(
                 live_book=live,
                 until=until,
                 speed=speed,
-                state_path=settings.data_dir / "paper.state",
+                state_path=settings.data_dir / _STATE,
                 on_progress=view.update,
             )
             ended = not until.is_set()

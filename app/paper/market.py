@@ -165,9 +165,11 @@ class SimulatedMarket:
             world = msgspec.msgpack.decode(raw, type=_World)
         except msgspec.DecodeError as error:
             raise BadConfig(f"the state is not one of a simulated market ({error})") from error
-        ours = (self._world.seed, self._world.start_at_ms)
-        if (world.seed, world.start_at_ms) != ours:
-            raise BadConfig(f"the state is of seed and start {(world.seed, world.start_at_ms)}, not of {ours}")
+        ours = self._world
+        if world.seed != ours.seed:
+            raise BadConfig(f"the state belongs to --seed {world.seed}, not to --seed {ours.seed}")
+        if world.start_at_ms != ours.start_at_ms:
+            raise BadConfig(f"the state belongs to a market from {world.start_at_ms} on, not {ours.start_at_ms}")
         self._world = world
 
     def next(self) -> Batch:

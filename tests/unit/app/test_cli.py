@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from app.paper.checkpoint import Checkpoint
+from app.paper.market import SimulatedMarket
+from app.paper.tally import PaperSummary
 from tests.unit.app.test_replay import laid_out
 
 LEVERLOOP = str(Path(sys.executable).with_name("leverloop"))
@@ -46,3 +49,13 @@ def test_a_path_of_the_operators_that_is_wrong_is_named(tmp_path: Path) -> None:
     taken.write_text("")
     url = f"embedded://{taken}/log.db"
     assert str(taken) in refused("topics", "create", LEVERLOOP_BROKER_URL=url)
+
+
+def test_the_demo_refuses_the_folder_of_another_seed_before_it_starts_anything(tmp_path: Path) -> None:
+    market = SimulatedMarket(2).state()
+    Checkpoint.of(market=market, pm=b"", summary=PaperSummary(), outbox=[]).save(tmp_path / "paper.state")
+    line = refused("demo", "--seed", "7", "--data-dir", str(tmp_path))
+    assert "belongs to --seed 2, not to --seed 7: take another --data-dir, or remove it" in line
+    line = refused("paper", "--seed", "7", LEVERLOOP_DATA_DIR=str(tmp_path))
+    assert "belongs to --seed 2, not to --seed 7: set another LEVERLOOP_DATA_DIR" in line
+    assert [path.name for path in tmp_path.iterdir()] == ["paper.state"]

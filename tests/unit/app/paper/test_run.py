@@ -145,7 +145,7 @@ async def test_a_run_that_dies_anywhere_contradicts_nothing(
 async def test_the_state_of_another_run_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "paper.state"
     await run(LogEmitter(Log()), state_path=path)
-    with pytest.raises(BadConfig, match="of seed and start"):
+    with pytest.raises(BadConfig, match="belongs to --seed 3, not to --seed 4"):
         await run(LogEmitter(Log()), state_path=path, market=SimulatedMarket(4))
     with pytest.raises(BadConfig, match="label 'other'"):
         await run(LogEmitter(Log()), state_path=path, label="other")
