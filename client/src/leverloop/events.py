@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from functools import lru_cache
 from typing import Annotated, Any, Final, Literal, TypeVar
 
 import msgspec
@@ -16,7 +17,7 @@ import msgspec
 from leverloop.diagnosis import check_finite, diagnose
 from leverloop.errors import BadInput
 from leverloop.patterns import ActionCategory, Module, action_category, canonical_pattern_key
-from leverloop.scope import DEFAULT_SCHEMA, ScopeSchema
+from leverloop.scope import DEFAULT_SCHEMA, Scope, ScopeSchema
 
 __all__ = [
     "MAX_EVENT_BYTES",
@@ -29,6 +30,8 @@ __all__ = [
     "TradeClosed",
     "content_hash",
     "encode",
+    "encode_action",
+    "encode_trade",
     "parse_action",
     "parse_trade",
 ]
@@ -152,6 +155,7 @@ class TradeClosed(msgspec.Struct, frozen=True, kw_only=True):
 _ACTIONS: Final = msgspec.json.Decoder(ActionLogged)
 _TRADES: Final = msgspec.json.Decoder(TradeClosed)
 _ENCODER: Final = msgspec.json.Encoder(order="deterministic")
+_canonical_pattern_key: Final = lru_cache(maxsize=1024)(canonical_pattern_key)  # a trader has some hundreds of them
 
 
 def encode(event: ActionLogged | TradeClosed) -> bytes:
@@ -170,16 +174,52 @@ def encode(event: ActionLogged | TradeClosed) -> bytes:
     >>> parse_trade(encode(trade), received_at_ms=1_700_000_060_000) == trade
     True
     """
+    if isinstance(event, ActionLogged):
+        return _written(_ACTIONS, event)[0]
+    return _written(_TRADES, event)[0]
+
+
+def encode_action(
+    action: ActionLogged, *, logged_at_ms: int, schema: ScopeSchema = DEFAULT_SCHEMA
+) -> tuple[bytes, tuple[str, ...]]:
+    """JSON of an action that `parse_action` takes, and the names in its scope that it ignores.
+
+    Parameters
+    ----------
+    action
+        Action to be logged.
+    logged_at_ms
+        Now: it reaches its topic later.
+    schema
+        Scope schema, that of the engine.
+
+    Raises
+    ------
+    BadInput
+        As `encode` and `parse_action`.
+    """
+    raw, read = _written(_ACTIONS, action)
+    *_, ignored = _checked_action(read, logged_at_ms, schema)
+    return raw, ignored
+
+
+def encode_trade(trade: TradeClosed, *, logged_at_ms: int) -> bytes:
+    """JSON of a closed trade that `parse_trade` takes; raise BadInput as `encode` and `parse_trade`."""
+    raw, read = _written(_TRADES, trade)
+    _check_trade(read, logged_at_ms)
+    return raw
+
+
+def _written(decoder: msgspec.json.Decoder[Event], event: Event) -> tuple[bytes, Event]:
+    """JSON of an event, and what a reader makes of it."""
     try:
         raw = _ENCODER.encode(event)
     except UnicodeEncodeError as error:
         raise BadInput("$", "text that UTF-8 can write", error.object) from error
-    read: ActionLogged | TradeClosed = (
-        _decode(_ACTIONS, raw) if isinstance(event, ActionLogged) else _decode(_TRADES, raw)
-    )
+    read = _decode(decoder, raw)
     if read != event:
         check_finite(msgspec.to_builtins(event))  # NaN went out as null
-    return raw
+    return raw, read
 
 
 def content_hash(event: ActionLogged | TradeClosed) -> bytes:
@@ -212,6 +252,14 @@ def parse_action(raw: bytes, *, received_at_ms: int, schema: ScopeSchema = DEFAU
     leverloop.errors.BadInput: trade_id: expected a value, the field is missing
     """
     action = _decode(_ACTIONS, raw)
+    pattern_key, category, scope, _ = _checked_action(action, received_at_ms, schema)
+    return msgspec.structs.replace(action, pattern_key=pattern_key, action_category=category, scope=scope)
+
+
+def _checked_action(
+    action: ActionLogged, received_at_ms: int, schema: ScopeSchema
+) -> tuple[str, ActionCategory, Scope, tuple[str, ...]]:
+    """Canonical key, category, scope as it counts, and what of the scope is ignored: for writers and readers."""
     _check_time("event_at_ms", action.event_at_ms, received_at_ms)
     category = action_category(action.action_type, action.module)
     if action.action_category not in (None, category):
@@ -220,25 +268,25 @@ def parse_action(raw: bytes, *, received_at_ms: int, schema: ScopeSchema = DEFAU
         value = action.controls.signals.get(name, 0.0)
         if not 0.0 <= value <= 1.0:
             raise BadInput(f"controls.signals.{name}", "a number in [0, 1]", value)
-    scope, _ = schema.normalise(action.scope, action.module)
-    return msgspec.structs.replace(
-        action,
-        pattern_key=canonical_pattern_key(action.pattern_key, action.module),
-        action_category=category,
-        scope=scope,
-    )
+    scope, ignored = schema.normalise(action.scope, action.module)
+    return _canonical_pattern_key(action.pattern_key, action.module), category, scope, ignored
 
 
 def parse_trade(raw: bytes, *, received_at_ms: int) -> TradeClosed:
     """Return a closed trade; raise BadInput with the field and the value for every breach of spec section 4."""
     trade = _decode(_TRADES, raw)
+    _check_trade(trade, received_at_ms)
+    return trade
+
+
+def _check_trade(trade: TradeClosed, received_at_ms: int) -> None:
+    """What the types do not say: for writers and readers."""
     _check_time("event_at_ms", trade.event_at_ms, received_at_ms)
     if trade.opened_at_ms > trade.event_at_ms:
         raise BadInput("opened_at_ms", f"a time not after event_at_ms {trade.event_at_ms}", trade.opened_at_ms)
     _check_deltas(trade.counterfactual)
     if trade.rr is None and not trade.void and not (trade.return_frac > 0 and trade.max_drawdown_frac == 0):
         raise BadInput("rr", "a number; null only where return_frac > 0 and max_drawdown_frac = 0", None)
-    return trade
 
 
 def _decode(decoder: msgspec.json.Decoder[Event], raw: bytes) -> Event:

@@ -38,6 +38,8 @@ class Dimension(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
     def check(self, value: Any) -> ScopeValue:
         """Return the value if it belongs to the dimension; BadInput names the dimension otherwise."""
+        if self.values is not None and isinstance(value, str) and value in self.values:
+            return value
         field = f"scope.{self.name}"
         if self.low is not None and self.high is not None:
             if type(value) is int and self.low <= value <= self.high:
@@ -49,8 +51,6 @@ class Dimension(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
             if len(value) <= _FREE_TEXT_CHARS and not _CONTROL.search(value):
                 return value
             raise BadInput(field, f"at most {_FREE_TEXT_CHARS} characters, none of them a control character", value)
-        if value in self.values:
-            return value
         raise BadInput(field, f"one of {', '.join(self.values)}", value)
 
 
@@ -90,6 +90,9 @@ class ScopeSchema(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
                 raise BadConfig(f"scope schema: unknown dimensions {sorted(unknown)}")
             if module.max_dims < 1:
                 raise BadConfig(f"scope schema: a subset has at least one dimension, max_dims is {module.max_dims}")
+        self.__dict__["_counted"] = {
+            name: {each: by_name[each] for each in module.dimensions} for name, module in self.modules.items()
+        }
 
     @classmethod
     def load(cls, path: Path) -> ScopeSchema:
@@ -119,12 +122,12 @@ class ScopeSchema(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         BadInput
             For a value outside the dimension's vocabulary.
         """
-        counted = self.modules[module].dimensions
+        counted: dict[str, Dimension] = self.__dict__["_counted"][module]
         kept: list[tuple[int, str, ScopeValue]] = []
         ignored: list[str] = []
         for name, value in scope.items():
-            dimension = self.dimension(name)
-            if dimension is None or name not in counted:
+            dimension = counted.get(name)
+            if dimension is None:
                 ignored.append(name)
             elif value is not None and not (isinstance(value, str) and value in _MISSING):
                 kept.append((dimension.bit, name, dimension.check(value)))

@@ -10,14 +10,16 @@ from collections.abc import AsyncIterator, Mapping
 from types import TracebackType
 from typing import Any, Final, Self
 
+from leverloop.clock import now_ms
 from leverloop.emit import EmitterStatus
+from leverloop.emit.admission import Admission
 from leverloop.errors import Unavailable
-from leverloop.events import ActionLogged, TradeClosed, encode
+from leverloop.events import ActionLogged, TradeClosed
 from leverloop.feeds import FeedRecord
 from leverloop.heartbeat import Heartbeat, encode_heartbeat
 from leverloop.levers import LEVERS
 from leverloop.patterns import ActionCategory, Module
-from leverloop.scope import ScopeValue
+from leverloop.scope import ScopeSchema, ScopeValue
 from leverloop.snapshot import (
     Flags,
     LessonRef,
@@ -175,6 +177,8 @@ class MemoryEmitter:
     ----------
     capacity_count
         Events that fit between two flushes.
+    schema
+        Scope schema that actions are checked against; None: the one that is shipped.
 
     Examples
     --------
@@ -182,25 +186,27 @@ class MemoryEmitter:
     []
     """
 
-    def __init__(self, *, capacity_count: int = 10_000) -> None:
+    def __init__(self, *, capacity_count: int = 10_000, schema: ScopeSchema | None = None) -> None:
         self.actions: Final[list[ActionLogged]] = []
         self.trades: Final[list[TradeClosed]] = []
         self._capacity_count: Final = capacity_count
+        self._admission: Final = Admission(schema)
         self._waiting_count = 0
         self._untaken_count = 0
 
     def log_action(self, action: ActionLogged) -> None:
         """Take an action; BadInput or Unavailable as from a real emitter."""
-        self._admit(action)
+        self._admission.action(action, logged_at_ms=now_ms())
+        self._admit()
         self.actions.append(action)
 
     def log_trade(self, trade: TradeClosed) -> None:
         """Take a closed trade; BadInput or Unavailable as from a real emitter."""
-        self._admit(trade)
+        self._admission.trade(trade, logged_at_ms=now_ms())
+        self._admit()
         self.trades.append(trade)
 
-    def _admit(self, event: ActionLogged | TradeClosed) -> None:
-        encode(event)
+    def _admit(self) -> None:
         if self._waiting_count >= self._capacity_count:
             self._untaken_count += 1
             raise Unavailable(f"emitter in memory: {self._capacity_count} events wait for a flush")

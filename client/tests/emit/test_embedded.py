@@ -62,7 +62,7 @@ def written(path: Path, topic: str) -> dict[int, list[Record]]:
 
 async def test_what_was_flushed_is_on_disk_in_order_at_its_partition(path: Path) -> None:
     actions = [action(i, f"t{i % 7}") for i in range(1_200)]
-    async with EmbeddedEmitter(path, clock_ms=lambda: 7) as emitter:
+    async with EmbeddedEmitter(path, clock_ms=lambda: AT_MS + 7) as emitter:
         for item in actions:
             emitter.log_action(item)
         emitter.log_trade(trade("t3"))
@@ -72,7 +72,7 @@ async def test_what_was_flushed_is_on_disk_in_order_at_its_partition(path: Path)
         for partition, records in found.items():
             expected = [a for a in actions if partition_of(a.trade_id.encode(), PARTITIONS) == partition]
             assert [parse_action(r.value or b"", received_at_ms=AT_MS) for r in records] == expected
-            assert {(r.key, r.timestamp_ms) for r in records} == {(a.trade_id.encode(), 7) for a in expected}
+            assert {(r.key, r.timestamp_ms) for r in records} == {(a.trade_id.encode(), AT_MS + 7) for a in expected}
         (closed,) = written(path, TRADES_TOPIC)[partition_of(b"t3", PARTITIONS)]
         assert parse_trade(closed.value or b"", received_at_ms=AT_MS) == trade("t3")
 

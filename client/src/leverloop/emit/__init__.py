@@ -12,6 +12,7 @@ import msgspec
 from leverloop.brokers import embedded_path, without_secrets
 from leverloop.errors import BadConfig
 from leverloop.events import ActionLogged, TradeClosed
+from leverloop.scope import ScopeSchema
 
 if TYPE_CHECKING:
     from leverloop.emit.blocking import BlockingEmitter
@@ -69,7 +70,7 @@ class Emitter(Protocol):
         Raises
         ------
         BadInput
-            For an event that breaks its own contract.
+            For an event that the engine would refuse; a name in its scope that the engine ignores is warned of once.
         Unavailable
             When the buffer is full; nothing of the event was taken.
         """
@@ -113,7 +114,13 @@ class Emitter(Protocol):
         ...
 
 
-def open_emitter(url: str, *, buffer_dir: str | Path | None = None, buffer_bytes: int = BUFFER_BYTES) -> Emitter:
+def open_emitter(
+    url: str,
+    *,
+    buffer_dir: str | Path | None = None,
+    buffer_bytes: int = BUFFER_BYTES,
+    schema: ScopeSchema | None = None,
+) -> Emitter:
     """Emitter for a URL: ``kafka://host:9092`` or ``embedded:///path/log.db``.
 
     Parameters
@@ -123,6 +130,8 @@ def open_emitter(url: str, *, buffer_dir: str | Path | None = None, buffer_bytes
     buffer_dir, buffer_bytes
         Buffer on disk and its limit, as in `KafkaEmitter`, which has more options. An embedded log needs none: it is
         on this disk itself.
+    schema
+        Scope schema that actions are checked against, that of the engine; None: the one that is shipped.
 
     Raises
     ------
@@ -138,19 +147,23 @@ def open_emitter(url: str, *, buffer_dir: str | Path | None = None, buffer_bytes
     if urlsplit(url).scheme == "kafka":
         from leverloop.emit.kafka import KafkaEmitter  # noqa: PLC0415 - an optional driver
 
-        return KafkaEmitter(url, buffer_dir=buffer_dir, buffer_bytes=buffer_bytes)
+        return KafkaEmitter(url, buffer_dir=buffer_dir, buffer_bytes=buffer_bytes, schema=schema)
     path = embedded_path(url)
     if path is not None:
         from leverloop.emit.embedded import EmbeddedEmitter  # noqa: PLC0415 - pay for what is used
 
-        return EmbeddedEmitter(path)
+        return EmbeddedEmitter(path, schema=schema)
     raise BadConfig(f"emitter URL {without_secrets(url)}: expected kafka:// or embedded://")
 
 
 def open_blocking_emitter(
-    url: str, *, buffer_dir: str | Path | None = None, buffer_bytes: int = BUFFER_BYTES
+    url: str,
+    *,
+    buffer_dir: str | Path | None = None,
+    buffer_bytes: int = BUFFER_BYTES,
+    schema: ScopeSchema | None = None,
 ) -> BlockingEmitter:
     """As `open_emitter`, for a program without an event loop: use it with ``with``; `flush` and `close` block."""
     from leverloop.emit.blocking import BlockingEmitter  # noqa: PLC0415 - it needs what is defined here
 
-    return BlockingEmitter(open_emitter(url, buffer_dir=buffer_dir, buffer_bytes=buffer_bytes))
+    return BlockingEmitter(open_emitter(url, buffer_dir=buffer_dir, buffer_bytes=buffer_bytes, schema=schema))

@@ -24,9 +24,11 @@ from typing import Final, Self, TypeVar
 from leverloop.clock import now_ms
 from leverloop.embedded_log import EmbeddedLog, NewRecord, Topic
 from leverloop.emit import ACTIONS_TOPIC, TRADES_TOPIC, EmitterStatus
+from leverloop.emit.admission import Admission
 from leverloop.errors import BadConfig, InvariantBroken, Unavailable
-from leverloop.events import ActionLogged, TradeClosed, encode
+from leverloop.events import ActionLogged, TradeClosed
 from leverloop.partitions import partition_of
+from leverloop.scope import ScopeSchema
 
 __all__ = ["EmbeddedEmitter"]
 
@@ -50,6 +52,8 @@ class EmbeddedEmitter:
         How long `flush` and `close` wait.
     clock_ms
         Wall clock, for the time of a record.
+    schema
+        Scope schema that actions are checked against, that of the engine; None: the one that is shipped.
     """
 
     def __init__(
@@ -61,6 +65,7 @@ class EmbeddedEmitter:
         buffer_records: int = 100_000,
         flush_timeout_s: float = 30.0,
         clock_ms: Callable[[], int] = now_ms,
+        schema: ScopeSchema | None = None,
     ) -> None:
         self._path: Final = path
         self._actions_topic: Final = actions_topic
@@ -68,6 +73,7 @@ class EmbeddedEmitter:
         self._buffer_records: Final = buffer_records
         self._flush_timeout_s: Final = flush_timeout_s
         self._clock_ms: Final = clock_ms
+        self._admission: Final = Admission(schema)
         self._partitions: dict[str, int] = {}
         self._buffer: Final[deque[NewRecord]] = deque()
         self._taking: Final = threading.Lock()
@@ -82,11 +88,13 @@ class EmbeddedEmitter:
 
     def log_action(self, action: ActionLogged) -> None:
         """Take an action; `Unavailable` when the buffer is full, `BadInput` for one that breaks its contract."""
-        self._take(self._actions_topic, action.trade_id, encode(action))
+        at_ms = self._clock_ms()
+        self._take(self._actions_topic, action.trade_id, self._admission.action(action, logged_at_ms=at_ms), at_ms)
 
     def log_trade(self, trade: TradeClosed) -> None:
         """Take a closed trade, as `log_action` takes an action."""
-        self._take(self._trades_topic, trade.trade_id, encode(trade))
+        at_ms = self._clock_ms()
+        self._take(self._trades_topic, trade.trade_id, self._admission.trade(trade, logged_at_ms=at_ms), at_ms)
 
     async def flush(self, timeout_s: float | None = None) -> None:
         """Return when everything taken so far is on disk.
@@ -179,7 +187,7 @@ class EmbeddedEmitter:
             raise BadConfig(f"topics {', '.join(missing)} do not exist in {self._path}: leverloop topics create")
         return {name: topic.partitions for name, topic in topics.items()}
 
-    def _take(self, topic: str, trade_id: str, value: bytes) -> None:
+    def _take(self, topic: str, trade_id: str, value: bytes, at_ms: int) -> None:
         loop = self._check_writer()
         key = trade_id.encode()
         record = NewRecord(
@@ -187,7 +195,7 @@ class EmbeddedEmitter:
             partition=partition_of(key, self._partitions[topic]),
             key=key,
             value=value,
-            timestamp_ms=self._clock_ms(),
+            timestamp_ms=at_ms,
         )
         with self._taking:
             if len(self._buffer) >= self._buffer_records:

@@ -16,12 +16,15 @@ from types import TracebackType
 from typing import Final, Self
 
 from leverloop.brokers import broker_addresses
+from leverloop.clock import now_ms
 from leverloop.emit import ACTIONS_TOPIC, BUFFER_BYTES, TRADES_TOPIC, EmitterStatus
+from leverloop.emit.admission import Admission
 from leverloop.emit.buffer import DiskBuffer
 from leverloop.emit.frame import ACTION, TRADE
 from leverloop.emit.kafka_delivery import KafkaDelivery
-from leverloop.errors import BadConfig, BadInput, InvariantBroken, Unavailable
-from leverloop.events import MAX_EVENT_BYTES, ActionLogged, TradeClosed, encode
+from leverloop.errors import BadConfig, InvariantBroken, Unavailable
+from leverloop.events import ActionLogged, TradeClosed
+from leverloop.scope import ScopeSchema
 
 __all__ = ["KafkaEmitter"]
 
@@ -49,6 +52,8 @@ class KafkaEmitter:
         How long `flush` and `close` wait for acknowledgements.
     stall_timeout_s
         How long to wait for an acknowledgement before everything is connected anew.
+    schema
+        Scope schema that actions are checked against, that of the engine; None: the one that is shipped.
     """
 
     def __init__(
@@ -63,6 +68,7 @@ class KafkaEmitter:
         flush_timeout_s: float = 30.0,
         close_timeout_s: float = 5.0,
         stall_timeout_s: float = 30.0,
+        schema: ScopeSchema | None = None,
     ) -> None:
         if buffer_bytes < _LEAST_BUFFER_BYTES:
             raise BadConfig(f"buffer_bytes: expected at least {_LEAST_BUFFER_BYTES}, was {buffer_bytes}")
@@ -74,6 +80,7 @@ class KafkaEmitter:
         self._flush_timeout_s: Final = flush_timeout_s
         self._close_timeout_s: Final = close_timeout_s
         self._stall_timeout_s: Final = stall_timeout_s
+        self._admission: Final = Admission(schema)
         self._counting: Final = threading.Lock()
         self._taken_count = 0
         self._untaken_count = 0
@@ -83,11 +90,11 @@ class KafkaEmitter:
 
     def log_action(self, action: ActionLogged) -> None:
         """Take an action; `Unavailable` when buffer or disk are full, `BadInput` when it breaks its contract."""
-        self._take(ACTION, action.trade_id, encode(action))
+        self._take(ACTION, action.trade_id, self._admission.action(action, logged_at_ms=now_ms()))
 
     def log_trade(self, trade: TradeClosed) -> None:
         """Take a closed trade, as `log_action` takes an action."""
-        self._take(TRADE, trade.trade_id, encode(trade))
+        self._take(TRADE, trade.trade_id, self._admission.trade(trade, logged_at_ms=now_ms()))
 
     async def flush(self, timeout_s: float | None = None) -> None:
         """Return when everything taken so far is acknowledged by all in-sync replicas.
@@ -196,8 +203,6 @@ class KafkaEmitter:
     def _take(self, kind: int, trade_id: str, value: bytes) -> None:
         buffer, delivery = self._opened()
         delivery.check()
-        if len(value) > MAX_EVENT_BYTES:
-            raise BadInput("$", f"at most {MAX_EVENT_BYTES} bytes", f"{len(value)} bytes")
         try:
             buffer.append(kind, trade_id.encode(), value)
         except Unavailable as error:
