@@ -13,7 +13,7 @@ from learning.findings import Decided, Findings
 from learning.outcome import Outcome, OutcomeVoided
 from leverloop.errors import BadInput, InvariantBroken
 from leverloop.events import MAX_EVENT_BYTES
-from leverloop.patterns import Module
+from leverloop.patterns import MODULES, Module
 from leverloop.snapshot import Snapshot
 
 __all__ = [
@@ -29,8 +29,10 @@ __all__ = [
     "decode_control",
     "decode_drafts",
     "decode_findings",
+    "decode_kept",
     "decode_outcomes",
     "encode",
+    "targets",
 ]
 
 
@@ -93,6 +95,7 @@ _ENCODER: Final = msgspec.json.Encoder(order="deterministic")
 _OUTCOMES: Final = msgspec.json.Decoder(Outcome | OutcomeVoided | Watermark | Decided)
 _FINDINGS: Final = msgspec.json.Decoder(Findings | LessonCommand)
 _DRAFTS: Final = msgspec.json.Decoder(Draft | SnapshotCommand)
+_SNAPSHOT: Final = msgspec.json.Decoder(Snapshot)
 _COMMAND: Final = msgspec.json.Decoder(_Command)
 _MARKER: Final = msgspec.json.Decoder(EpochMarker)
 _SNAPSHOT_COMMAND: Final = msgspec.json.Decoder(SnapshotCommand)
@@ -130,6 +133,19 @@ def decode_drafts(raw: bytes) -> OnDrafts:
         return _DRAFTS.decode(raw)
     except _UNREADABLE as error:
         raise InvariantBroken(f"drafts topic: {error}") from error
+
+
+def decode_kept(raw: bytes) -> Snapshot:
+    """Return a snapshot of the history as it was written, good or not; another release may have written it."""
+    try:
+        return _SNAPSHOT.decode(raw)
+    except _UNREADABLE as error:
+        raise BadInput("$", f"a snapshot of a format that this release reads ({error})") from error
+
+
+def targets(message: OnDrafts) -> tuple[Module, ...]:
+    """Modules that a message of the drafts topic is about."""
+    return MODULES if message.module is None else (message.module,)
 
 
 def decode_control(raw: bytes, *, received_at_ms: int) -> OnControl:

@@ -14,22 +14,21 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import faust
-import msgspec
 import structlog
 
 from learning.commands import SnapshotCommand
 from learning.publishing import Published, Step, Terms, commanded, drafted, kept_at, oversized, unwritten, version_asked
-from leverloop.errors import BadConfig, Unavailable
+from leverloop.errors import BadConfig, BadInput, Unavailable
 from leverloop.heartbeat import encode_heartbeat, heartbeat_key
-from leverloop.patterns import MODULES, Module
+from leverloop.patterns import Module
 from leverloop.snapshot import Snapshot, encode_snapshot
-from streams.codec import OnDrafts, decode_drafts, encode
+from streams.codec import OnDrafts, decode_drafts, decode_kept, encode, targets
 from streams.records import Record, raw_topic, record_of
 from streams.topics import CONTROL_EVENTS, DRAFTS, OVERRIDES, SNAPSHOTS
 from tables.announced import AnnouncedState, stored_announced
 from tables.partitioned import PartitionedTable
 
-__all__ = ["ReadBack", "history_key", "kept_snapshot", "publish", "step_of", "targets"]
+__all__ = ["ReadBack", "history_key", "kept_snapshot", "publish", "step_of"]
 
 _LOG = structlog.get_logger(__name__)
 
@@ -131,21 +130,14 @@ class _Publisher:
             state = kept_at(state, step.written.version, written.offset)
         await audited
         said = {name: getattr(event, name) for name in ("module", "version", "command", "reason", "who", "why")}
-        if event.outcome == "refused":
-            _LOG.error("snapshot_refused", **said)
-        else:
-            _LOG.info(f"snapshot_{event.outcome}", **said)
+        log = _LOG.error if event.outcome == "refused" else _LOG.info
+        log(f"snapshot_{event.outcome}", **said)
         return state
 
 
 def history_key(module: str, version: int) -> bytes:
     """Key of a version in the history."""
     return f"{module}/{version}".encode()
-
-
-def targets(message: OnDrafts) -> tuple[Module, ...]:
-    """Modules that a message is about."""
-    return MODULES if message.module is None else (message.module,)
 
 
 def step_of(
@@ -172,17 +164,14 @@ async def kept_snapshot(state: Published, message: OnDrafts, read_back: ReadBack
     """Snapshot that a command names, however long the log takes to answer; or why it stands there and is not read."""
     version = version_asked(state, message) if isinstance(message, SnapshotCommand) else None
     while version is not None:
-        about = f"version {version} of {message.module}"
         try:
             raw = await read_back(state.kept[version])
-            found = None if raw is None else msgspec.json.decode(raw, type=Snapshot)
+            found = None if raw is None else decode_kept(raw)
         except Unavailable as away:
             _LOG.warning("history_unavailable", reason=str(away), version=version)
             await asyncio.sleep(away.retry_after_s)
-        except BadConfig as bad:
-            return None, f"{about} cannot be read back: {bad}"
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            return None, f"{about} is of a format that this release does not read ({error})"
+        except (BadConfig, BadInput) as bad:
+            return None, f"version {version} of {message.module} cannot be read back: {bad}"
         else:
             is_it = found is not None and (found.module, found.version) == (message.module, version)
             return (found if is_it else None), ""

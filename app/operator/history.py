@@ -9,10 +9,11 @@ import msgspec
 
 from app.topic_reader import read_topic
 from learning.commands import ControlEvent
-from leverloop.errors import BadConfig
+from leverloop.errors import BadConfig, BadInput
 from leverloop.heartbeat import Heartbeat, decode_heartbeat, heartbeat_key
 from leverloop.patterns import MODULES, Module
 from leverloop.snapshot import OperatorCommand, Snapshot
+from streams.codec import decode_kept
 from streams.topics import CONTROL_EVENTS, LESSONS, OVERRIDES, SNAPSHOTS
 
 __all__ = [
@@ -166,12 +167,12 @@ async def read_version(broker_url: str, module: Module, version: int | None) -> 
     if found is None:
         raise BadConfig(f"version {version} of {module} is not kept: {_range(module, kept)}")
     try:
-        return _SNAPSHOT.decode(found)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        return decode_kept(found)
+    except BadInput as bad:
         raise BadConfig(
-            f"version {version} of {module} is of a format that this release does not read ({error}): take another "
-            "(leverloop overrides list), or the release that wrote it"
-        ) from error
+            f"version {version} of {module} cannot be read back: {bad}; take another (leverloop overrides list), or "
+            "the release that wrote it"
+        ) from bad
 
 
 async def module_of(broker_url: str, named: str | None) -> Module:

@@ -12,8 +12,8 @@ from learning.publishing import Published, Terms
 from leverloop.book import OverrideBook
 from leverloop.snapshot import Snapshot, decode_snapshot, encode_snapshot, validate
 from leverloop.testing import AT_MS, make_override, make_snapshot
-from streams.codec import Draft, OnDrafts, decode_drafts, encode
-from streams.publish import step_of, targets
+from streams.codec import Draft, OnDrafts, decode_drafts, encode, targets
+from streams.publish import step_of
 from tables.announced import AnnouncedState, stored_announced
 
 TERMS = Terms(

@@ -23,6 +23,7 @@ from streams.codec import (
     decode_findings,
     decode_outcomes,
     encode,
+    targets,
 )
 from tests.laws.examples import DAY_MS, START_MS, an_outcome, some_evidence
 
@@ -56,6 +57,14 @@ def test_commands_read_back_on_control_and_where_they_are_passed_on_to() -> None
     assert decode_findings(encode(off)) == off
     draft = Draft(module="pm", epoch_at_ms=START_MS, size_bytes=9, snapshot=make_snapshot())
     assert decode_drafts(encode(draft)) == draft
+
+
+def test_a_draft_is_about_its_module_and_a_command_about_those_it_names() -> None:
+    draft = Draft(module="pm", epoch_at_ms=START_MS, size_bytes=9, snapshot=None)
+    kill = SnapshotCommand(command="kill", id="c", who="me", why="so", at_ms=1)
+    assert targets(draft) == ("pm",)
+    assert targets(kill) == ("pm", "dm")
+    assert targets(SnapshotCommand(command="kill", id="c", module="dm", who="me", why="so", at_ms=1)) == ("dm",)
 
 
 @pytest.mark.parametrize(

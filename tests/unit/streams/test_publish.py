@@ -11,18 +11,12 @@ from leverloop.errors import BadConfig, Unavailable
 from leverloop.snapshot import Snapshot, encode_snapshot
 from leverloop.testing import AT_MS, make_override, make_snapshot
 from streams.codec import Draft
-from streams.publish import history_key, kept_snapshot, step_of, targets
+from streams.publish import history_key, kept_snapshot, step_of
 
 GOOD = make_snapshot(make_override({"size_mult": 1.02}, {"bucket": "micro"}), version=5)
 TERMS = Terms(valid_ms=1_000, engine_version="engine", config_hash="hash")
 DRAFT = Draft(module="pm", epoch_at_ms=AT_MS, size_bytes=1, snapshot=GOOD)
 KILL = SnapshotCommand(command="kill", id="c", who="me", why="so", at_ms=1)
-
-
-def test_a_draft_is_about_its_module_and_a_command_about_those_it_names() -> None:
-    assert targets(DRAFT) == ("pm",)
-    assert targets(KILL) == ("pm", "dm")
-    assert targets(SnapshotCommand(command="kill", id="c", module="dm", who="me", why="so", at_ms=1)) == ("dm",)
 
 
 def test_every_version_has_its_key_in_the_history() -> None:
@@ -81,9 +75,9 @@ def test_a_kept_version_is_read_back_once_the_log_answers() -> None:
     [
         (
             msgspec.json.encode(msgspec.json.decode(encode_snapshot(GOOD)) | {"schema_version": 2}),
-            "version 5 of pm is of a format that this release does not read (Invalid enum value 2",
+            "version 5 of pm cannot be read back: $: expected a snapshot of a format that this release reads (Invalid enum value 2",
         ),
-        (b"\xff", "version 5 of pm is of a format that this release does not read"),
+        (b"\xff", "version 5 of pm cannot be read back: $: expected a snapshot of a format that this release reads"),
         (BadConfig("no such topic"), "version 5 of pm cannot be read back: no such topic"),
     ],
 )
