@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -10,14 +11,16 @@ from typing import Final, Self
 
 from rich.console import Console
 from rich.live import Live
+from rich.markup import escape
 from rich.table import Table
 
+from app.lesson_view import levers_of_lesson, scope_of_lesson
 from app.paper.tally import PaperSummary
 from app.recovery_bar import described
 from app.settings import Settings
 from app.transport import RecoveryProgress
 from app.worker import Worker
-from learning.lessons import Lesson
+from learning.lessons import Lesson, LessonState
 from leverloop.live import LiveBook
 
 __all__ = ["DemoView"]
@@ -103,7 +106,7 @@ class DemoView:
             table.add_row(name, value)
         self._console.print(table)
         if worker is not None:
-            self._console.print(_lessons(worker))
+            self._console.print(_lessons(_known(worker)))
 
     def _rows(self, live: LiveBook, worker: Worker | None) -> list[tuple[str, str]]:
         paper = self._paper
@@ -116,7 +119,7 @@ class DemoView:
         ]
         if worker is not None:
             rows.append(("outcomes", f"{worker.outcomes:,}"))
-            rows.append(("lessons", str(len(_active(worker)))))
+            rows.append(("lessons", _counted(_known(worker))))
         rows.append(("snapshot", "none yet" if snapshot is None else f"v{snapshot.version}"))
         rows.append(("levers_applied", f"{paper.levers_applied:,}"))
         return rows
@@ -143,16 +146,19 @@ class DemoView:
         return rows
 
 
-def _active(worker: Worker) -> list[str]:
+def _known(worker: Worker) -> list[Lesson]:
     state = worker.book
-    if state is None or state.book is None:
-        return []
-    return [lesson.id for lesson in state.book.lessons.values() if lesson.state == "active"]
+    return [] if state is None or state.book is None else list(state.book.lessons.values())
 
 
-def _lessons(worker: Worker) -> Table | str:
-    state = worker.book
-    lessons = [] if state is None or state.book is None else list(state.book.lessons.values())
+def _counted(lessons: list[Lesson]) -> str:
+    """How many lessons are active, how many candidates, and how many are in any other state."""
+    counts = Counter[LessonState]({"active": 0, "candidate": 0})
+    counts.update(lesson.state for lesson in lessons)
+    return ", ".join(f"{count} {state}" for state, count in counts.items())
+
+
+def _lessons(lessons: list[Lesson]) -> Table | str:
     if not lessons:
         return "No lessons yet: nothing differs from luck beyond doubt. Longer runs have more to go by."
     table = Table(title="Lessons")
@@ -161,12 +167,12 @@ def _lessons(worker: Worker) -> Table | str:
     for lesson in sorted(lessons, key=lambda known: known.created_at_ms):
         seen = lesson.evidence
         table.add_row(
-            f"{lesson.pattern_key}\n{lesson.action_category}",
-            "\n".join(f"{name}={value}" for name, value in lesson.scope.items()),
+            escape(f"{lesson.pattern_key}\n{lesson.action_category}"),
+            escape(scope_of_lesson(lesson)),
             f"{lesson.state}\n{lesson.reason}",
             str(seen.stats.n),
             f"{seen.effect_rr:+.2f} ± {seen.error_rr:.2f}",
-            "\n".join(f"{name} {value:.3f}" for name, value in lesson.levers.items()) or _without(lesson),
+            levers_of_lesson(lesson),
         )
     return table
 
@@ -177,8 +183,3 @@ def _time(at_ms: int) -> str:
 
 def _rr(value: float | None) -> str:
     return "none" if value is None else f"{value:+.3f} R"
-
-
-def _without(lesson: Lesson) -> str:
-    """Why a lesson has no lever."""
-    return "none: not confirmed" if lesson.state == "candidate" else "none: edge and effect differ"

@@ -4,9 +4,10 @@ from io import StringIO
 
 from rich.console import Console
 
-from app.demo_view import DemoView
+from app.demo_view import DemoView, _counted, _lessons
 from app.paper.tally import PaperSummary
 from app.settings import Settings
+from tests.laws.test_lessons import alive
 
 
 def said(paper: PaperSummary) -> str:
@@ -21,3 +22,22 @@ def test_the_summary_counts_trades_with_levers_and_does_not_compare_them() -> No
     assert "+0.118 R" in text
     assert "with a lever" not in text
     assert "without" not in text
+
+
+def test_candidates_for_two_levers_of_one_place_are_told_apart() -> None:
+    about = [
+        alive(id=name, lesson_type="pm_tuning", lever=name, state="candidate", scope={})
+        for name in ("trim_delay_mult", "trail_mult")
+    ]
+    out = StringIO()
+    Console(file=out, width=120).print(_lessons(about))
+    assert "trim_delay_mult: not confirmed" in out.getvalue()
+    assert "trail_mult: not confirmed" in out.getvalue()
+    assert out.getvalue().count("(the whole group)") == 2
+
+
+def test_a_line_of_progress_counts_lessons_by_state() -> None:
+    candidates = [alive(id=f"ls_{n}", state="candidate") for n in range(5)]
+    assert _counted([]) == "0 active, 0 candidate"
+    assert _counted(candidates) == "0 active, 5 candidate"
+    assert _counted([*candidates, alive(), alive(state="retired")]) == "1 active, 5 candidate, 1 retired"
