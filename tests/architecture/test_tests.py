@@ -39,7 +39,6 @@ ELSEWHERE: dict[str, str] = {
     "app/embedded": "tests/unit/tables/postgres/test_writer.py",
     "app/operator": "tests/acceptance/test_operator.py",
     "app/observe.py": "tests/acceptance/test_loop.py",
-    "app/replaying.py": "tests/unit/app/test_replay.py",
     "app/topic_admin": "tests/integration/kafka/test_topic_admin.py",
     "app/topic_reader.py": "tests/integration/test_topic_reader.py",
     "app/topics.py": "tests/acceptance/test_refusal.py",
