@@ -1,5 +1,6 @@
 """Scope: bits for ever, vocabularies kept, order and hash the same for everybody."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from leverloop.errors import BadConfig, BadInput
+from leverloop.patterns import MODULES, Module
 from leverloop.scope import DEFAULT_SCHEMA, scope_hash
 
 from .strategies import scopes
@@ -20,6 +22,28 @@ BITS = {
     "mcap_bucket": 12, "vol_bucket": 13, "age_bucket": 14, "intent": 15, "mapping_confidence": 16,
     "mcap_vol_ratio_bucket": 17,
 }  # fmt: skip
+
+
+values = (
+    st.sampled_from(["micro", "mikro", "Dip", "1m", "", "Unknown", "x" * 65, "a\n", None, True, False, 1.0, [1], {}])
+    | st.integers(-1, 8)
+    | st.text(max_size=3)
+)
+
+
+@given(
+    scopes("dm").flatmap(lambda scope: st.just(scope) | st.dictionaries(st.sampled_from([*BITS, "x"]), values)),
+    st.sampled_from(MODULES),
+)
+def test_what_is_ignored_is_known_without_normalising(scope: dict[str, Any], module: Module) -> None:
+    def said(ask: Callable[[], tuple[str, ...]]) -> tuple[str, ...] | str:
+        try:
+            return ask()
+        except BadInput as refused:
+            return str(refused)
+
+    fast, slow = (lambda: DEFAULT_SCHEMA.ignored(scope, module)), (lambda: DEFAULT_SCHEMA.normalise(scope, module)[1])
+    assert said(fast) == said(slow)
 
 
 def test_bits_are_for_ever() -> None:

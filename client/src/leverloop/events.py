@@ -17,7 +17,7 @@ import msgspec
 from leverloop.diagnosis import check_finite, diagnose
 from leverloop.errors import BadInput
 from leverloop.patterns import ActionCategory, Module, action_category, canonical_pattern_key
-from leverloop.scope import DEFAULT_SCHEMA, Scope, ScopeSchema
+from leverloop.scope import DEFAULT_SCHEMA, ScopeSchema
 
 __all__ = [
     "MAX_EVENT_BYTES",
@@ -199,8 +199,8 @@ def encode_action(
         As `encode` and `parse_action`.
     """
     raw, read = _written(_ACTIONS, action)
-    *_, ignored = _checked_action(read, logged_at_ms, schema)
-    return raw, ignored
+    _checked_action(read, logged_at_ms)
+    return raw, schema.ignored(read.scope, read.module)
 
 
 def encode_trade(trade: TradeClosed, *, logged_at_ms: int) -> bytes:
@@ -252,14 +252,13 @@ def parse_action(raw: bytes, *, received_at_ms: int, schema: ScopeSchema = DEFAU
     leverloop.errors.BadInput: trade_id: expected a value, the field is missing
     """
     action = _decode(_ACTIONS, raw)
-    pattern_key, category, scope, _ = _checked_action(action, received_at_ms, schema)
+    pattern_key, category = _checked_action(action, received_at_ms)
+    scope, _ = schema.normalise(action.scope, action.module)
     return msgspec.structs.replace(action, pattern_key=pattern_key, action_category=category, scope=scope)
 
 
-def _checked_action(
-    action: ActionLogged, received_at_ms: int, schema: ScopeSchema
-) -> tuple[str, ActionCategory, Scope, tuple[str, ...]]:
-    """Canonical key, category, scope as it counts, and what of the scope is ignored: for writers and readers."""
+def _checked_action(action: ActionLogged, received_at_ms: int) -> tuple[str, ActionCategory]:
+    """Canonical key and category, after all that the types do not say, but for the scope: for writers and readers."""
     _check_time("event_at_ms", action.event_at_ms, received_at_ms)
     category = action_category(action.action_type, action.module)
     if action.action_category not in (None, category):
@@ -268,8 +267,7 @@ def _checked_action(
         value = action.controls.signals.get(name, 0.0)
         if not 0.0 <= value <= 1.0:
             raise BadInput(f"controls.signals.{name}", "a number in [0, 1]", value)
-    scope, ignored = schema.normalise(action.scope, action.module)
-    return _canonical_pattern_key(action.pattern_key, action.module), category, scope, ignored
+    return _canonical_pattern_key(action.pattern_key, action.module), category
 
 
 def parse_trade(raw: bytes, *, received_at_ms: int) -> TradeClosed:

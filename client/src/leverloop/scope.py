@@ -20,6 +20,8 @@ Scope = dict[str, ScopeValue]
 
 _FREE_TEXT_CHARS: Final = 64
 _MISSING: Final = frozenset({"", "Unknown", "unknown"})
+_SCALARS: Final = (str, int)  # 1 and True are equal, and differ here
+_LISTED_INTS: Final = 1_000
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")  # Postgres takes no NUL, logs and URLs none of them
 _FIRST_USER_BIT: Final = 18
 _LAST_BIT: Final = 30
@@ -38,8 +40,6 @@ class Dimension(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
     def check(self, value: Any) -> ScopeValue:
         """Return the value if it belongs to the dimension; BadInput names the dimension otherwise."""
-        if self.values is not None and isinstance(value, str) and value in self.values:
-            return value
         field = f"scope.{self.name}"
         if self.low is not None and self.high is not None:
             if type(value) is int and self.low <= value <= self.high:
@@ -51,7 +51,15 @@ class Dimension(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
             if len(value) <= _FREE_TEXT_CHARS and not _CONTROL.search(value):
                 return value
             raise BadInput(field, f"at most {_FREE_TEXT_CHARS} characters, none of them a control character", value)
+        if value in self.values:
+            return value
         raise BadInput(field, f"one of {', '.join(self.values)}", value)
+
+    def listed(self) -> frozenset[ScopeValue]:
+        """Values that `check` takes, and those that count as missing; of free text and of wide ranges only these."""
+        if self.low is not None and self.high is not None and self.high - self.low < _LISTED_INTS:
+            return _MISSING | frozenset(range(self.low, self.high + 1))
+        return _MISSING | frozenset(self.values or ())
 
 
 class ModuleScope(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -93,6 +101,9 @@ class ScopeSchema(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         self.__dict__["_counted"] = {
             name: {each: by_name[each] for each in module.dimensions} for name, module in self.modules.items()
         }
+        self.__dict__["_listed"] = {
+            name: {each: by_name[each].listed() for each in module.dimensions} for name, module in self.modules.items()
+        }
 
     @classmethod
     def load(cls, path: Path) -> ScopeSchema:
@@ -132,6 +143,14 @@ class ScopeSchema(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
             elif value is not None and not (isinstance(value, str) and value in _MISSING):
                 kept.append((dimension.bit, name, dimension.check(value)))
         return {name: value for _, name, value in sorted(kept)}, tuple(sorted(ignored))
+
+    def ignored(self, scope: Mapping[str, Any], module: Module) -> tuple[str, ...]:
+        """Names that `normalise` ignores, BadInput as there; fast where every value is one that can be listed."""
+        listed: dict[str, frozenset[ScopeValue]] = self.__dict__["_listed"][module]
+        for name, value in scope.items():
+            if type(value) not in _SCALARS or value not in listed.get(name, ()):
+                return self.normalise(scope, module)[1]
+        return ()
 
     def mask(self, scope: Mapping[str, Any]) -> int:
         """Bit mask of the dimensions that a scope pins."""
