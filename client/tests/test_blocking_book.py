@@ -73,7 +73,7 @@ def test_what_ends_the_thread_is_raised_where_it_is_waited_for() -> None:
     with BlockingLiveBook(feed, LiveBook(feed, "pm")) as live:
         for _ in range(2):
             with pytest.raises(BadConfig, match="pm: no such topic"):
-                live.wait_ready(3_600.0)
+                live.wait_ready(SOON_S)
         assert live.last_problem == "run() has ended: BadConfig: pm: no such topic"
         assert size(live)[0] == "STALE"
 

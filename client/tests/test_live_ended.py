@@ -81,7 +81,7 @@ async def test_what_ends_the_run_wakes_those_who_wait_and_is_logged(caplog: pyte
             await waiting
     assert live.last_problem == "run() has ended: BadConfig: no such topic"
     with pytest.raises(BadConfig, match="no such topic"):
-        await live.wait_until(lambda book: book.version == 8, 3_600.0)
+        await live.wait_until(lambda book: book.version == 8, SOON_S)
     assert (await live.wait_until(lambda book: book.version == 7, 0.0)).version == 7
     errors = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
     assert errors == ["overrides_ended module=pm: run() has ended: BadConfig: no such topic"]
