@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from app.topic_admin.checks import Problem, Replication, problems_of
+from app.topic_admin.checks import Problem, Replication, nothing_there, problems_of
 from app.topic_admin.embedded import EmbeddedTopics
 from app.topic_admin.kafka import KafkaTopics
 from app.topic_admin.store import TopicStore
@@ -58,6 +58,8 @@ async def verify_topics(
 ) -> list[Problem]:
     """Everything about the topics that would lose records or stop the flow; empty when all is well.
 
+    Where none of several exists, that is one problem.
+
     Parameters
     ----------
     broker_url, specs, replication
@@ -71,6 +73,8 @@ async def verify_topics(
         found = await store.find([spec.name for spec in specs])
     finally:
         await store.close()
+    if not found and len(specs) > 1:
+        return [nothing_there(specs)]
     return [
         problem
         for spec in specs
@@ -90,8 +94,8 @@ async def require_topics(
     """Raise BadConfig that lists every problem `verify_topics` finds: a worker does not start on any."""
     problems = await verify_topics(broker_url, specs, replication=replication, enough_retention_ms=enough_retention_ms)
     if problems:
-        listed = "\n".join(f"- {problem}" for problem in problems)
-        raise BadConfig(f"the topics at {broker_url} are not fit to work on:\n{listed}")
+        listed = f" {problems[0]}" if len(problems) == 1 else "".join(f"\n- {problem}" for problem in problems)
+        raise BadConfig(f"the topics at {broker_url} are not fit to work on:{listed}")
 
 
 def _store(broker_url: str) -> TopicStore:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -10,7 +10,7 @@ import msgspec
 from leverloop.errors import BadConfig
 from streams.topics import TopicSpec
 
-__all__ = ["FoundTopic", "Problem", "Replication", "problems_of", "topic_config"]
+__all__ = ["FoundTopic", "Problem", "Replication", "nothing_there", "problems_of", "topic_config"]
 
 _FOREVER_MS: Final = -1
 
@@ -75,6 +75,16 @@ def topic_config(spec: TopicSpec, replication: Replication) -> dict[str, str]:
     if spec.compression != "producer":
         config["compression.type"] = spec.compression
     return config
+
+
+def nothing_there(specs: Sequence[TopicSpec]) -> Problem:
+    """One problem for topics of which none exists: nobody has created them yet."""
+    return Problem(
+        topic=f"{specs[0].name} and {len(specs) - 1} more",
+        expected="topics",
+        found="none of those names",
+        way_out="create them: leverloop topics create",
+    )
 
 
 def problems_of(

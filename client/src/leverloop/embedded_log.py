@@ -373,7 +373,7 @@ _FOR_NOW: Final = {
     sqlite3.SQLITE_LOCKED: "another connection keeps it locked",
     sqlite3.SQLITE_FULL: "the disk is full",
     sqlite3.SQLITE_IOERR: "the disk does not answer",
-    sqlite3.SQLITE_CANTOPEN: "it is not there, or may not be opened",
+    sqlite3.SQLITE_CANTOPEN: "it is not there, or may not be opened; create it with `leverloop topics create`",
     sqlite3.SQLITE_READONLY: "it may not be written",
 }
 

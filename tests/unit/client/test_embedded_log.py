@@ -199,7 +199,9 @@ def test_another_kind_of_file_is_refused(path: Path) -> None:
 
 
 def test_a_missing_file_may_yet_come(path: Path) -> None:
-    with pytest.raises(Unavailable, match=r"it is not there, or may not be opened"):
+    with pytest.raises(
+        Unavailable, match=r"it is not there, or may not be opened; create it with `leverloop topics create`"
+    ):
         EmbeddedLog(path, create=False)
     assert not path.exists()
 

@@ -20,10 +20,15 @@ async def test_layout_is_created_once_and_then_verified(tmp_path: Path) -> None:
     assert await create_topics(url, specs, replication=PRODUCTION) == []
 
 
-async def test_before_the_file_is_there_every_topic_is_missing_and_no_file_is_made(tmp_path: Path) -> None:
+async def test_before_the_file_is_there_all_topics_are_missing_at_once_and_no_file_is_made(tmp_path: Path) -> None:
     specs = layout(app_id="leverloop", partitions=4)
-    found = await verify_topics(f"embedded://{tmp_path}/log.db", specs, replication=PRODUCTION)
-    assert [(problem.topic, problem.found) for problem in found] == [(spec.name, "none of that name") for spec in specs]
+    url = f"embedded://{tmp_path}/log.db"
+    (problem,) = await verify_topics(url, specs, replication=PRODUCTION)
+    more = f"{specs[0].name} and {len(specs) - 1} more"
+    way_out = "create them: leverloop topics create"
+    assert str(problem) == f"{more}: expected topics, found none of those names; {way_out}"
+    (alone,) = await verify_topics(url, specs[:1], replication=PRODUCTION)
+    assert (alone.topic, alone.found) == (specs[0].name, "none of that name")
     assert not (tmp_path / "log.db").exists()
 
 
