@@ -5,6 +5,7 @@ kafka://broker:9092, it follows the snapshots there, and logs what it does.
 """
 
 import asyncio
+import contextlib
 import sys
 import tempfile
 from pathlib import Path
@@ -17,7 +18,7 @@ from leverloop.testing import MemoryEmitter, make_override, make_snapshot
 PATTERN = "pm.uptrend.S1.buy_flag"
 
 
-async def enter(live: leverloop.LiveBook, emitter: leverloop.Emitter, trade_id: str) -> float:
+def enter(live: leverloop.LiveBook, emitter: leverloop.Emitter, trade_id: str) -> None:
     """Size one entry by what was learned, and log it with the reason."""
     scope = {"macro_phase": "Dip", "bucket": "micro", "timeframe": "15m"}  # as it is before overrides
     at_ms = now_ms()
@@ -33,11 +34,9 @@ async def enter(live: leverloop.LiveBook, emitter: leverloop.Emitter, trade_id: 
             a_value=sized.a_value, e_value=sized.e_value, decision=resolution.decision(),
         )
     )  # fmt: skip
-    await emitter.flush()
-    return sized.position_size_frac
 
 
-async def main(url: str | None, folder: Path) -> float:
+async def main(url: str | None, folder: Path, wait_s: float = 10.0) -> None:
     """Wait for a snapshot, enter, stop."""
     if url is None:
         override = make_override({"size_mult": 1.2}, {"bucket": "micro"}, updated_at_ms=now_ms())
@@ -45,12 +44,14 @@ async def main(url: str | None, folder: Path) -> float:
     feed = leverloop.open_feed(url or f"file://{folder}/snapshot.json")
     live = leverloop.LiveBook(feed, "pm", last_good_file=folder / "last-good.json", holdout_share=0.0)
     running = asyncio.create_task(live.run())
-    await live.wait_ready(timeout_s=10)
-    async with leverloop.open_emitter(url) if url else MemoryEmitter() as emitter:
-        size_frac = await enter(live, emitter, "t1")
-    await feed.close()
-    await running
-    return size_frac
+    try:
+        with contextlib.suppress(leverloop.Unavailable):  # nothing learned yet: trade on, levers are neutral
+            await live.wait_ready(wait_s)
+        async with leverloop.open_emitter(url) if url else MemoryEmitter() as emitter:
+            enter(live, emitter, "t1")
+    finally:
+        await feed.close()
+        await running
 
 
 if __name__ == "__main__":

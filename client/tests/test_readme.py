@@ -1,8 +1,10 @@
 """The examples run: that of the README against an embedded log with a snapshot in it, the first override by itself."""
 
 import asyncio
+import contextlib
 import inspect
 import re
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +17,8 @@ from leverloop.book import OverrideBook
 from leverloop.clock import now_ms
 from leverloop.embedded_log import EmbeddedLog, NewRecord
 from leverloop.emit import ACTIONS_TOPIC, TRADES_TOPIC
-from leverloop.events import parse_action
+from leverloop.errors import Unavailable
+from leverloop.events import ActionLogged, Decision, parse_action
 from leverloop.feeds.embedded import EmbeddedFeed
 from leverloop.feeds.file import FileFeed
 from leverloop.feeds.kafka import KafkaFeed
@@ -31,30 +34,83 @@ README = CLIENT / "README.md"
 FIRST_OVERRIDE = CLIENT / "examples" / "first_override.py"
 
 
-def log_with_snapshot(path: Path) -> None:
-    """Embedded log with one snapshot in it."""
-    snapshot = make_snapshot(make_override({"size_mult": 1.2}, {"bucket": "micro"}), valid_until_ms=2**50)
+def empty_log(path: Path) -> None:
+    """Embedded log as on the first day: topics, and nothing in them."""
     with EmbeddedLog(path) as log:
         for topic in (ACTIONS_TOPIC, TRADES_TOPIC, "leverloop.overrides"):
             log.create_topic(topic, 1)
+
+
+def log_with_snapshot(path: Path) -> None:
+    """Embedded log with one snapshot in it."""
+    empty_log(path)
+    override = make_override({"size_mult": 1.2}, {"bucket": "micro"}, updated_at_ms=now_ms())
+    snapshot = make_snapshot(override, valid_until_ms=2**50)
+    with EmbeddedLog(path) as log:
         value = encode_snapshot(snapshot)
         log.append([NewRecord(topic="leverloop.overrides", partition=0, key=b"pm", value=value, timestamp_ms=0)])
 
 
-def test_the_example_trades_on_what_was_learned(tmp_path: Path) -> None:
-    path = tmp_path / "log.db"
-    log_with_snapshot(path)
+def replaced(code: str, **by: str) -> str:
+    """The code with some of its text replaced, all of which is there."""
+    for old, new in by.items():
+        assert OF_THE_READER[old] in code
+        code = code.replace(OF_THE_READER[old], new)
+    return code
+
+
+OF_THE_READER = {"state": "/var/lib/leverloop", "patience": "timeout_s=10", "url": "kafka://broker:9092"}
+
+
+async def run_example(state: Path, patience: str) -> None:
     (example,) = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
-    told = example.replace("/var/lib/leverloop", str(tmp_path))
-    assert told != example
     names: dict[str, Any] = {}
-    exec(told, names)
-    asyncio.run(names["trade"]())
+    exec(replaced(example, state=str(state), patience=patience), names)
+    try:
+        await names["trade"]()
+    finally:
+        assert asyncio.all_tasks() == {asyncio.current_task()}  # nothing runs on, whatever happened
+
+
+def the_decision(path: Path) -> tuple[ActionLogged, Decision]:
     with EmbeddedLog(path) as log:
         (record,) = log.read(ACTIONS_TOPIC, 0, 0)
-    action = parse_action(record.value or b"", received_at_ms=AT_MS)
+    action = parse_action(record.value or b"", received_at_ms=now_ms())
     assert action.decision is not None
-    assert (action.decision.reason, action.decision.after, action.size_frac) == ("MATCHED", {"size_mult": 1.2}, 0.06)
+    return action, action.decision
+
+
+async def test_the_example_trades_on_what_was_learned(tmp_path: Path) -> None:
+    log_with_snapshot(tmp_path / "log.db")
+    await run_example(tmp_path, "timeout_s=10")
+    action, decision = the_decision(tmp_path / "log.db")
+    assert (decision.reason, decision.after, action.size_frac) == ("MATCHED", {"size_mult": 1.2}, 0.06)
+
+
+async def test_the_example_trades_and_logs_on_the_first_day(tmp_path: Path) -> None:
+    empty_log(tmp_path / "log.db")
+    await run_example(tmp_path, "timeout_s=0.05")
+    action, decision = the_decision(tmp_path / "log.db")
+    assert (decision.reason, decision.after, action.size_frac) == ("NOT_READY", {}, 0.05)
+
+
+async def test_the_example_ends_where_there_is_no_log(tmp_path: Path) -> None:
+    with pytest.raises(Unavailable, match=r"log\.db.* not there"):
+        await run_example(tmp_path, "timeout_s=0.05")
+
+
+def test_the_example_with_a_thread_resolves_on_the_first_day(tmp_path: Path) -> None:
+    empty_log(tmp_path / "log.db")
+    (code,) = short_examples("open_blocking_book")
+    names: dict[str, Any] = {
+        "leverloop": leverloop,
+        "contextlib": contextlib,
+        "state": tmp_path,
+        "scope": {"bucket": "micro"},
+        "at_ms": AT_MS,
+    }
+    exec(replaced(code, url=f"embedded://{tmp_path}/log.db", patience="timeout_s=0.05"), names)
+    assert names["resolution"].reason == "NOT_READY"
 
 
 def test_the_first_override_is_short() -> None:
@@ -72,11 +128,14 @@ def test_the_first_override_logs_to_what_it_is_given(tmp_path: Path) -> None:
     command = [sys.executable, FIRST_OVERRIDE, f"embedded://{path}"]
     ran = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
     assert ran.stdout.startswith("MATCHED: ")
-    with EmbeddedLog(path) as log:
-        (record,) = log.read(ACTIONS_TOPIC, 0, 0)
-    action = parse_action(record.value or b"", received_at_ms=now_ms())
-    assert action.decision is not None
-    assert action.decision.reason == "MATCHED"
+    assert the_decision(path)[1].reason == "MATCHED"
+
+
+async def test_the_first_override_logs_on_the_first_day(tmp_path: Path) -> None:
+    path = tmp_path / "log.db"
+    empty_log(path)
+    await runpy.run_path(str(FIRST_OVERRIDE))["main"](f"embedded://{path}", tmp_path, wait_s=0.05)
+    assert the_decision(path)[1].reason == "NOT_READY"
 
 
 def short_examples(about: str) -> list[str]:
