@@ -17,7 +17,7 @@ from typing import Final
 import msgspec
 from rich.console import Console
 
-from app.demo_view import DemoView
+from app.demo_view import PAPER_STATE, DemoView
 from app.devbroker import DevBroker
 from app.embedded.postgres import EmbeddedPostgres
 from app.folders import made
@@ -41,7 +41,6 @@ __all__ = ["DemoOptions", "run_demo", "run_paper_alone"]
 _DEFAULT_SPEED: Final = 28_800.0  # eight hours a second: an epoch each second or so, a month in two minutes
 _DRAIN_S: Final = 10.0
 _SHOW_EVERY_S: Final = 0.5
-_STATE: Final = "paper.state"
 
 
 class DemoOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,7 +82,7 @@ def run_paper_alone(
     made(settings.data_dir, "LEVERLOOP_DATA_DIR")
     market = market_of(candles, seed)
     _its_own(market, settings.data_dir, "set another LEVERLOOP_DATA_DIR, or go on with the market of before")
-    run(_paper(settings, market, speed=speed, seconds=seconds))
+    run(_paper(settings, market, candles, speed=speed, seconds=seconds))
     return 0
 
 
@@ -94,7 +93,7 @@ def market_of(candles: Path | None, seed: int) -> Market:
 
 def _its_own(market: Market, folder: Path, way_out: str) -> None:
     """Refuse a folder where the paper PM traded another market, before anything is started (BadConfig)."""
-    checkpoint = Checkpoint.load(folder / _STATE)
+    checkpoint = Checkpoint.load(folder / PAPER_STATE)
     if checkpoint is None:
         return
     try:
@@ -142,9 +141,11 @@ def _save(path: Path, worker: Worker, summary: PaperSummary) -> None:
     path.write_bytes(msgspec.json.format(msgspec.json.encode(counts), indent=1) + b"\n")
 
 
-async def _paper(settings: Settings, market: Market, *, speed: float | None, seconds: float | None) -> None:
+async def _paper(
+    settings: Settings, market: Market, candles: Path | None, *, speed: float | None, seconds: float | None
+) -> None:
     configure_logging(settings)
-    with DemoView(Console(), settings, None) as view:
+    with DemoView(Console(), settings, candles, alone=True) as view:
         told = stop_on_signals(view.stopping)
         summary, ended = await _trade(settings, market, told, view, speed=speed or _DEFAULT_SPEED, seconds=seconds)
         view.finish(None, summary, market_ended=ended)
@@ -174,7 +175,7 @@ async def _trade(
                 live_book=live,
                 until=until,
                 speed=speed,
-                state_path=settings.data_dir / _STATE,
+                state_path=settings.data_dir / PAPER_STATE,
                 on_progress=view.update,
             )
             ended = not until.is_set()

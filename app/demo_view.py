@@ -21,9 +21,13 @@ from app.settings import Settings
 from app.transport import RecoveryProgress
 from app.worker import Worker
 from learning.lessons import Lesson, LessonState
+from leverloop.brokers import embedded_path
 from leverloop.live import LiveBook
 
-__all__ = ["DemoView"]
+__all__ = ["PAPER_STATE", "DemoView"]
+
+PAPER_STATE: Final = "paper.state"
+"""File of the data directory from which the paper PM goes on."""
 
 _LINE_EVERY_S: Final = 5.0
 
@@ -39,10 +43,13 @@ class DemoView:
         For the broker and the data directory, which are named.
     candles
         Folder of candles, None for the simulation.
+    alone
+        Whether the paper PM runs without a worker beside it, as `leverloop paper` does.
     """
 
-    def __init__(self, console: Console, settings: Settings, candles: Path | None) -> None:
+    def __init__(self, console: Console, settings: Settings, candles: Path | None, *, alone: bool = False) -> None:
         self._console = console
+        self._alone = alone
         self._settings = settings
         self._market = "simulated market" if candles is None else str(candles)
         self._live = Live(console=console, refresh_per_second=4, transient=True) if console.is_terminal else None
@@ -52,8 +59,8 @@ class DemoView:
 
     def __enter__(self) -> Self:
         """Start to show."""
-        self._console.print(f"Leverloop demo: {self._market} on {self._settings.broker_url}; Ctrl-C stops it")
-        self._console.print(f"Data and worker.log in {self._settings.data_dir}", highlight=False)
+        for line in self._banner():
+            self._console.print(line, highlight=False, markup=False, soft_wrap=True)
         if self._live is not None:
             self._live.start()
         return self
@@ -64,6 +71,15 @@ class DemoView:
         """Stop to show."""
         if self._live is not None:
             self._live.stop()
+
+    def _banner(self) -> tuple[str, str]:
+        """What runs, and where its files are."""
+        what = f"{self._market} on {self._settings.broker_url}; Ctrl-C stops it"
+        folder = self._settings.data_dir
+        if self._alone:
+            unsent = "" if embedded_path(self._settings.broker_url) else f"; events not yet sent: {folder / 'emit'}"
+            return f"Leverloop paper PM: {what}", f"Its state: {folder / PAPER_STATE}{unsent}"
+        return f"Leverloop demo: {what}", f"Data and worker.log in {folder}"
 
     def update(self, paper: PaperSummary) -> None:
         """Take the paper PM's counters."""
@@ -101,7 +117,7 @@ class DemoView:
         self._console.print(
             f"\n{why} at {_time(paper.at_ms)} event time, after {time.monotonic() - self._started_s:.0f} s"
         )
-        table = Table(show_header=False, title="What the loop did")
+        table = Table(show_header=False, title="What the paper PM did" if self._alone else "What the loop did")
         for name, value in self._summary(worker, paper):
             table.add_row(name, value)
         self._console.print(table)

@@ -1,6 +1,7 @@
 """What the demo says: counts, and no comparison that its trades cannot carry."""
 
 from io import StringIO
+from pathlib import Path
 
 from rich.console import Console
 
@@ -41,3 +42,22 @@ def test_a_line_of_progress_counts_lessons_by_state() -> None:
     assert _counted([]) == "0 active, 0 candidate"
     assert _counted(candidates) == "0 active, 5 candidate"
     assert _counted([*candidates, alive(), alive(state="retired")]) == "1 active, 5 candidate, 1 retired"
+
+
+def banner(*, alone: bool, **fields: str) -> str:
+    out = StringIO()
+    settings = Settings(data_dir=Path("data"), **fields)  # type: ignore[arg-type]
+    with DemoView(Console(file=out, width=40), settings, Path("candles"), alone=alone):
+        return out.getvalue()
+
+
+def test_the_paper_pm_has_a_banner_of_its_own_with_files_that_it_has() -> None:
+    text = banner(alone=True)
+    assert "Leverloop paper PM: candles on embedded://.leverloop/log.db" in text
+    assert "data/paper.state" in text
+    assert "data/emit" not in text  # the embedded log takes an event at once
+    assert "events not yet sent: data/emit" in banner(alone=True, broker_url="kafka://127.0.0.1:9092")
+    assert "worker.log" not in text
+    assert "demo" not in text
+    assert "Leverloop demo: candles on" in banner(alone=False)
+    assert "worker.log in data" in banner(alone=False)
