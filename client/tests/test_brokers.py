@@ -1,5 +1,7 @@
 """Which broker URLs are understood."""
 
+import subprocess
+import sys
 from collections.abc import Callable
 
 import pytest
@@ -61,6 +63,32 @@ def test_nor_is_it_where_a_url_is_opened(opened: Callable[[str], object], url: s
     with pytest.raises(BadConfig, match="…@b1:9092: ") as refused:
         opened(url)
     assert "s3cret" not in str(refused.value)
+
+
+_WITHOUT = """
+import sys
+sys.modules[sys.argv[1]] = None
+import leverloop
+for opened in (leverloop.open_feed, leverloop.open_emitter, leverloop.open_blocking_emitter,
+               lambda url: leverloop.open_blocking_book(url, "pm")):
+    try:
+        opened("kafka://b1:9092")
+    except Exception as error:
+        print(f"{type(error).__name__}: {error}")
+"""
+
+
+@pytest.mark.parametrize(
+    ("missing", "said"),
+    [
+        ("aiokafka", "BadConfig: kafka:// needs aiokafka: pip install 'leverloop[kafka]'"),
+        ("leverloop.partitions", "ModuleNotFoundError: import of leverloop.partitions halted; None in sys.modules"),
+    ],
+)
+def test_where_the_driver_is_missing_the_way_out_is_said(missing: str, said: str) -> None:
+    ran = subprocess.run([sys.executable, "-c", _WITHOUT, missing], capture_output=True, text=True, check=True)
+    assert set(ran.stdout.splitlines()) == {said}
+    assert len(ran.stdout.splitlines()) == (4 if missing == "aiokafka" else 2)  # a feed has no use for partitions
 
 
 def test_an_embedded_log_without_a_file_is_refused() -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
 from leverloop.errors import BadConfig
 
-__all__ = ["broker_addresses", "embedded_path", "without_secrets"]
+__all__ = ["broker_addresses", "embedded_path", "kafka_driver", "without_secrets"]
 
 _PORT: Final = 9092
 _FORM: Final = "kafka://host:port[;kafka://host:port]"
@@ -47,6 +49,17 @@ def broker_addresses(url: str) -> list[str]:
         host = f"[{parsed.hostname}]" if ":" in parsed.hostname else parsed.hostname
         addresses.append(f"{host}:{port}")
     return addresses
+
+
+@contextmanager
+def kafka_driver() -> Iterator[None]:
+    """Import what needs Kafka's driver; BadConfig with the way out where it is not installed."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if error.name != "aiokafka":
+            raise
+        raise BadConfig("kafka:// needs aiokafka: pip install 'leverloop[kafka]'") from error
 
 
 def without_secrets(url: str) -> str:

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from leverloop.brokers import embedded_path, without_secrets
+from leverloop.brokers import embedded_path, kafka_driver, without_secrets
 from leverloop.errors import BadConfig
 from leverloop.events import ActionLogged, TradeClosed
 from leverloop.scope import ScopeSchema
@@ -136,7 +136,7 @@ def open_emitter(
     Raises
     ------
     BadConfig
-        For a URL of another kind.
+        For a URL of another kind, and for ``kafka://`` where aiokafka is not installed.
 
     Examples
     --------
@@ -145,7 +145,8 @@ def open_emitter(
     leverloop.errors.BadConfig: emitter URL file:///tmp/x: expected kafka:// or embedded://
     """
     if urlsplit(url).scheme == "kafka":
-        from leverloop.emit.kafka import KafkaEmitter  # noqa: PLC0415 - an optional driver
+        with kafka_driver():
+            from leverloop.emit.kafka import KafkaEmitter  # noqa: PLC0415 - an optional driver
 
         return KafkaEmitter(url, buffer_dir=buffer_dir, buffer_bytes=buffer_bytes, schema=schema)
     path = embedded_path(url)

@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlsplit
 
 import msgspec
 
-from leverloop.brokers import embedded_path, without_secrets
+from leverloop.brokers import embedded_path, kafka_driver, without_secrets
 from leverloop.errors import BadConfig
 
 __all__ = ["Feed", "FeedRecord", "open_feed"]
@@ -58,7 +58,7 @@ def open_feed(url: str) -> Feed:
     Raises
     ------
     BadConfig
-        For a URL of another kind.
+        For a URL of another kind, and for ``kafka://`` where aiokafka is not installed.
 
     Examples
     --------
@@ -68,7 +68,8 @@ def open_feed(url: str) -> Feed:
     """
     scheme = urlsplit(url).scheme
     if scheme == "kafka":
-        from leverloop.feeds.kafka import KafkaFeed  # noqa: PLC0415 - an optional driver
+        with kafka_driver():
+            from leverloop.feeds.kafka import KafkaFeed  # noqa: PLC0415 - an optional driver
 
         return KafkaFeed(url)
     log = embedded_path(url)
