@@ -20,7 +20,7 @@ from app.transport.failstop import FailStop, exit_process
 from app.transport.recovery import PromptTableManager
 from app.transport.recovery_report import RecoveryProgress
 from app.transport.versions import check_versions
-from leverloop.brokers import embedded_path
+from leverloop.brokers import embedded_path, without_secrets
 from leverloop.errors import BadConfig
 from leverloop.partitions import partition_of
 
@@ -138,7 +138,7 @@ def create_app(
     check_versions()
     path = embedded_path(broker_url)
     if path is None and urlsplit(broker_url).scheme != "kafka":
-        raise BadConfig(f"broker URL {broker_url}: expected kafka://host:port or embedded://path/log.db")
+        raise BadConfig(f"broker URL {without_secrets(broker_url)}: expected kafka://host:port or embedded://path/log.db")
     brokers = [URL(part) for part in broker_url.split(";")] if path is None else [URL("embedded://log")]
     app = LeverApp(
         app_id,
