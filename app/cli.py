@@ -37,6 +37,24 @@ app.add_typer(replay, name="replay")
 app.add_typer(overrides, name="overrides")
 app.add_typer(lessons, name="lessons")
 
+
+def _version(asked: bool) -> None:
+    if asked:
+        from app.version import ENGINE_VERSION
+
+        typer.echo(f"leverloop {ENGINE_VERSION}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", help="show the version and exit", callback=_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Take the options of the command itself."""
+
+
 Broker = Annotated[
     str | None,
     typer.Option("--broker", help="kafka://host:port or embedded://path/log.db", envvar="LEVERLOOP_BROKER_URL"),

@@ -33,7 +33,6 @@ ELSEWHERE: dict[str, str] = {
     "learning/progress.py": "tests/laws/test_progress.py",
     "learning/statistics.py": "tests/laws/test_statistics.py",
     # What drives a broker, a database or a process is tested with one.
-    "app/cli.py": "tests/acceptance/test_refusal.py",
     "app/demo.py": "tests/acceptance/test_demo.py",
     "app/devbroker": "tests/integration/kafka/test_devbroker.py",
     "app/embedded": "tests/unit/tables/postgres/test_writer.py",

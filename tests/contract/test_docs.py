@@ -178,7 +178,8 @@ def _understood(words: list[str]) -> None:
     found = [leaf for name, leaf in LEAVES.items() if bare_words[: len(name.split())] == name.split()]
     groups = {" ".join(name.split()[:n]) for name in LEAVES for n in range(1, len(name.split()))}
     assert found or " ".join(bare_words) in groups, words
-    options = {option for leaf in found for parameter in leaf.params for option in parameter.opts}
+    asked = found if len(bare_words) > 1 else [COMMANDS]
+    options = {option for leaf in asked for parameter in leaf.params for option in parameter.opts}
     assert {word for word in words if word.startswith("--")} <= options | {"--help"}, words
 
 

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -59,3 +60,14 @@ def test_the_demo_refuses_the_folder_of_another_seed_before_it_starts_anything(t
     line = refused("paper", "--seed", "7", LEVERLOOP_DATA_DIR=str(tmp_path))
     assert "belongs to --seed 2, not to --seed 7: set another LEVERLOOP_DATA_DIR" in line
     assert [path.name for path in tmp_path.iterdir()] == ["paper.state"]
+
+
+def test_the_version_is_the_installed_one() -> None:
+    done = typed("--version")
+    assert (done.returncode, done.stdout) == (0, f"leverloop {version('leverloop-engine')}\n")
+
+
+def test_a_command_that_is_none_is_a_usage_error() -> None:
+    done = typed("demo", "--sped", "3")
+    assert done.returncode == 2
+    assert "--sped" in done.stderr
