@@ -40,6 +40,8 @@ __all__ = ["DemoOptions", "run_demo", "run_paper_alone"]
 
 _DEFAULT_SPEED: Final = 28_800.0  # eight hours a second: an epoch each second or so, a month in two minutes
 _DRAIN_S: Final = 10.0
+_A_DEMO_MADE: Final = (PAPER_STATE, "postgres", "log.db", "kafka")
+"""What the folder of a demo has, one or another, from its first moments on."""
 _SHOW_EVERY_S: Final = 0.5
 
 
@@ -59,7 +61,7 @@ class DemoOptions(msgspec.Struct, frozen=True, kw_only=True):
 def run_demo(options: DemoOptions) -> int:
     """Run the demo; return the exit code."""
     if options.fresh:
-        shutil.rmtree(options.data_dir, ignore_errors=True)
+        _forget(options.data_dir)
     made(options.data_dir, "--data-dir")
     market = market_of(options.candles, options.seed)
     _its_own(market, options.data_dir, "take another --data-dir, or remove it")
@@ -73,6 +75,13 @@ def run_demo(options: DemoOptions) -> int:
         )
         run(_demo(options, settings, market))
     return 0
+
+
+def _forget(folder: Path) -> None:
+    """Remove the folder of an earlier demo, and no other (BadConfig)."""
+    if folder.is_dir() and any(folder.iterdir()) and not any((folder / name).exists() for name in _A_DEMO_MADE):
+        raise BadConfig(f"--fresh would remove {folder}, which no demo has made: name another --data-dir")
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def run_paper_alone(

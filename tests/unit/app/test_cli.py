@@ -71,3 +71,10 @@ def test_a_command_that_is_none_is_a_usage_error() -> None:
     done = typed("demo", "--sped", "3")
     assert done.returncode == 2
     assert "--sped" in done.stderr
+
+
+def test_fresh_removes_no_folder_that_no_demo_has_made(tmp_path: Path) -> None:
+    mine = tmp_path / "thesis.tex"
+    mine.write_text("three years of work")
+    assert "which no demo has made: name another --data-dir" in refused("demo", "--fresh", "--data-dir", str(tmp_path))
+    assert mine.read_text() == "three years of work"
