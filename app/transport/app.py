@@ -138,9 +138,7 @@ def create_app(
     check_versions()
     path = embedded_path(broker_url)
     if path is None and urlsplit(broker_url).scheme != "kafka":
-        raise BadConfig(
-            f"broker URL {without_secrets(broker_url)}: expected kafka://host:port or embedded://path/log.db"
-        )
+        raise BadConfig(f"broker URL {without_secrets(broker_url)}: expected kafka://host:port or embedded://log.db")
     brokers = [URL(part) for part in broker_url.split(";")] if path is None else [URL("embedded://log")]
     app = LeverApp(
         app_id,
