@@ -138,7 +138,7 @@ def create_app(
     check_versions()
     path = embedded_path(broker_url)
     if path is None and urlsplit(broker_url).scheme != "kafka":
-        raise BadConfig(f"broker URL {without_secrets(broker_url)}: expected kafka://host:port or embedded://log.db")
+        raise BadConfig(f"broker URL {without_secrets(broker_url)}: expected {_EXPECTED}")
     brokers = [URL(part) for part in broker_url.split(";")] if path is None else [URL("embedded://log")]
     app = LeverApp(
         app_id,
@@ -182,6 +182,7 @@ def _partition_of_key(key: bytes | None, all_partitions: Sequence[int], availabl
     return all_partitions[partition_of(key or b"", len(all_partitions))]
 
 
+_EXPECTED: Final = "kafka://host:port or embedded://path/log.db"
 _SETTINGS: Final[dict[str, Any]] = {
     # Bytes in and out; agents decode. Faust would decode JSON, and acknowledge what it cannot.
     "key_serializer": "raw",
